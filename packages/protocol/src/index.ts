@@ -1,1 +1,13 @@
-export {};
+export * from './agentRoutes.js';
+export * from './body.js';
+export * from './decorators.js';
+export * from './envelope.js';
+export * from './errors.js';
+export * from './fence.js';
+export * from './host.js';
+export * from './route.js';
+export * from './rules.js';
+export * from './transport.js';
+export * from './version.js';
+export * from './vm.js';
+export * from './watch.js';

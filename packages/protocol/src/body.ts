@@ -1,0 +1,43 @@
+import { plainToInstance } from 'class-transformer';
+import { validateSync, type ValidationError } from 'class-validator';
+import { DomainError } from './errors.js';
+
+/** A class whose instances cross the wire. */
+export type BodyClass<T extends object> = new () => T;
+
+/**
+ * Turns parsed JSON into a validated instance. Unknown fields are dropped, so that a newer sender
+ * can talk to an older receiver.
+ * @throws DomainError BAD_INPUT naming each field and its rule, never a value (it may be secret).
+ */
+export function parseBody<T extends object>(type: BodyClass<T>, json: unknown): T {
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new DomainError('BAD_INPUT', `the body must be a JSON object (${type.name})`);
+  const instance = plainToInstance(type, json, { exposeDefaultValues: true });
+  const problems = problemsOf(instance);
+  if (problems.length > 0)
+    throw new DomainError('BAD_INPUT', `invalid ${type.name}: ${problems.slice(0, 20).join('; ')}`);
+  return instance;
+}
+
+/** Every broken rule of an instance as `field: rule`, nested fields with their path. */
+export function problemsOf(instance: object): string[] {
+  const errors = validateSync(instance, {
+    whitelist: true,
+    forbidUnknownValues: false,
+    validationError: { target: false, value: false },
+  });
+  return errors.flatMap((error) => describe(error, ''));
+}
+
+function describe(error: ValidationError, path: string): string[] {
+  const here = path === '' ? error.property : `${path}.${error.property}`;
+  const own = Object.values(error.constraints ?? {}).map((rule) => `${here}: ${rule}`);
+  const nested = (error.children ?? []).flatMap((child) => describe(child, here));
+  return [...own, ...nested];
+}
+
+/** What every answer has in common: `success` must be present and true to count as success. */
+export interface Answer {
+  success: boolean;
+}

@@ -1,0 +1,212 @@
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsString,
+  Max,
+  MaxLength,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+import { Rsp } from './envelope.js';
+import { Address, Epoch, Optional, Port, Text, Uuid } from './rules.js';
+
+/** How many VMs one fence command may carry (F17). */
+export const MAX_VMS_PER_FENCE = 500;
+
+export const DISK_KINDS = ['file', 'block', 'rbd', 'network'] as const;
+export type DiskKind = (typeof DISK_KINDS)[number];
+
+export const DRAINED = ['direct', 'synced', 'unmounted', 'no'] as const;
+export type Drained = (typeof DRAINED)[number];
+
+export const BARRIERS = ['disk', 'memory'] as const;
+export type BarrierKind = (typeof BARRIERS)[number];
+
+/** One per answer, for logs, metrics and tests (names.md of the verdict). */
+export const FENCE_OUTCOMES = [
+  'confirmedDead',
+  'nothingFound',
+  'stillAlive',
+  'otherWriter',
+  'notDrained',
+  'unattributed',
+  'unreachable',
+  'refusedConnection',
+  'noBanner',
+  'kexFailed',
+  'authFailed',
+  'hostKeyMismatch',
+  'channelClosed',
+  'signalled',
+  'noNonce',
+  'wrongHost',
+  'controlFailed',
+  'deadline',
+  'staleEpoch',
+  'badOrderToken',
+  'localError',
+] as const;
+export type FenceOutcome = (typeof FENCE_OUTCOMES)[number];
+
+export const FENCE_STAGES = [
+  'line',
+  'connect',
+  'kex',
+  'auth',
+  'exec',
+  'barrier',
+  'destroy',
+  'kill',
+  'verify',
+  'drain',
+  'answer',
+] as const;
+export type FenceStage = (typeof FENCE_STAGES)[number];
+
+/** A writable disk of a VM: kind and source as qemu opens it (a path, a pool/image, a url). */
+export class DiskRef {
+  @IsIn(DISK_KINDS) kind: DiskKind = 'file';
+  @IsString() @MaxLength(1_024) source = '';
+}
+
+/** Another host that the peer must reach at the moment at which it calls the suspect unreachable. */
+export class ControlHost {
+  @Uuid() hostUuid = '';
+  @IsArray() @ArrayMinSize(1) @ArrayMaxSize(16) @Address({ each: true }) addresses: string[] = [];
+  @Optional() @Port() agentPort?: number;
+  @Optional() @Port() sshPort?: number;
+}
+
+/** One run to close: everything of this VM with an epoch up to `fenceEpoch` is killed (F35). */
+export class FenceVm {
+  @Uuid() vmUuid = '';
+  @Epoch() fenceEpoch = 0;
+  @IsArray()
+  @ArrayMaxSize(64)
+  @ValidateNested({ each: true })
+  @Type(() => DiskRef)
+  disks: DiskRef[] = [];
+}
+
+/** The suspect and how to reach it: shared by the commands for one and for many VMs. */
+export class FenceTarget {
+  @Uuid() targetHostUuid = '';
+  @Address() targetHostIp = '';
+  /** All known addresses; default `[targetHostIp]`. */
+  @Optional()
+  @IsArray()
+  @ArrayMaxSize(16)
+  @Address({ each: true })
+  targetAddresses: string[] = [];
+  @Port() targetAgentPort = 7070;
+  /** Pinned host keys, `ssh-ed25519 AAAA…`. */
+  @IsArray() @ArrayMaxSize(16) @IsString({ each: true }) @MaxLength(2_048, { each: true })
+  targetHostKeys: string[] = [];
+  /** Siblings on the same net, as the positive control of F23. */
+  @IsArray() @ArrayMaxSize(16) @ValidateNested({ each: true }) @Type(() => ControlHost)
+  controls: ControlHost[] = [];
+  @Port() targetHostSshPort = 22;
+  @IsString() @MaxLength(64) targetHostUsername = 'root';
+  /** Seconds for the whole call (F25). */
+  @IsInt() @Min(1) @Max(300) sshTimeoutSec = 20;
+  /** Milliseconds for connecting and for signs of life (F23). */
+  @IsInt() @Min(100) @Max(60_000) connectTimeoutMs = 3_500;
+  /** Milliseconds between `virsh destroy` and SIGKILL. */
+  @IsInt() @Min(0) @Max(60_000) killGraceMs = 300;
+  @Optional() @Text(128) taskId?: string;
+}
+
+/** `POST /ha/fence/vm/from/peer` */
+export class FenceVmFromPeerCmd extends FenceTarget {
+  @Uuid() vmUuid = '';
+  @Epoch() fenceEpoch = 0;
+  @IsArray() @ArrayMaxSize(64) @ValidateNested({ each: true }) @Type(() => DiskRef)
+  disks: DiskRef[] = [];
+}
+
+/** `POST /ha/fence/vms/from/peer`: the same for up to 500 VMs of one suspect (F17). */
+export class FenceVmsFromPeerCmd extends FenceTarget {
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(MAX_VMS_PER_FENCE)
+  @ValidateNested({ each: true })
+  @Type(() => FenceVm)
+  vms: FenceVm[] = [];
+}
+
+export class KilledProcess {
+  @IsInt() pid = 0;
+  /** Field 22 of /proc/PID/stat, in clock ticks since boot. */
+  @IsInt() startTime = 0;
+  /** Epoch of its run; null if it bore no mark. */
+  @Optional() @IsInt() epoch: number | null = null;
+}
+
+export class DiskDrained {
+  @IsString() @MaxLength(1_024) source = '';
+  @IsIn(DRAINED) drained: Drained = 'no';
+}
+
+/** Another process that has a disk of the VM open for writing: named, never killed (F20a). */
+export class OtherWriter {
+  @IsInt() pid = 0;
+  @IsString() @MaxLength(64) comm = '';
+  @IsString() @MaxLength(1_024) source = '';
+}
+
+export class StageTime {
+  @IsIn(FENCE_STAGES) name: FenceStage = 'connect';
+  @IsInt() @Min(0) ms = 0;
+}
+
+/** Where an answer comes from and how it was obtained: shared by one and many. */
+export class FenceAnswer extends Rsp {
+  /** The host that answered (F22); absent if nobody answered. */
+  @Optional() @Uuid() hostUuid?: string;
+  @Optional() @Text(64) bootId?: string;
+  @Optional() @Text(64) pidNamespace?: string;
+  @IsArray() @ValidateNested({ each: true }) @Type(() => StageTime) stages: StageTime[] = [];
+  @IsInt() @Min(0) stdoutBytes = 0;
+  @IsInt() @Min(0) stderrBytes = 0;
+  @Text(64) outputSha256 = '';
+}
+
+/** What was found and done about one VM; at most one of the three booleans is true (F24). */
+export class FenceVerdict {
+  @Uuid() vmUuid = '';
+  @Optional() @IsBoolean() qemuConfirmedDead?: boolean;
+  @Optional() @IsBoolean() qemuStillAlive?: boolean;
+  @Optional() @IsBoolean() targetHostUnreachable?: boolean;
+  @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
+  @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
+  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
+    [];
+  /** One plain sentence for people; no remote output. */
+  @Optional() @Text(512) detail?: string;
+}
+
+export class FenceVmFromPeerRsp extends FenceAnswer {
+  @Optional() @Uuid() vmUuid?: string;
+  @Optional() @IsBoolean() qemuConfirmedDead?: boolean;
+  @Optional() @IsBoolean() qemuStillAlive?: boolean;
+  @Optional() @IsBoolean() targetHostUnreachable?: boolean;
+  @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
+  @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
+  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
+    [];
+  @Optional() @Text(512) detail?: string;
+}
+
+export class FenceVmsFromPeerRsp extends FenceAnswer {
+  @IsArray() @ValidateNested({ each: true }) @Type(() => FenceVerdict) verdicts: FenceVerdict[] =
+    [];
+}

@@ -1,0 +1,115 @@
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsString,
+  Matches,
+  MaxLength,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+import { Rsp } from './envelope.js';
+import { Address, Optional, Port, Text, Uuid } from './rules.js';
+
+const FENCE_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
+
+/** A sibling whose fence key a host lets in. */
+export class SiblingKey {
+  @Uuid() hostUuid = '';
+  /** The sibling's addresses: the key is accepted from these only (F29). */
+  @IsArray() @ArrayMaxSize(16) @Address({ each: true }) addresses: string[] = [];
+  @Matches(FENCE_KEY, { message: '$property must be an ssh-ed25519 public key' })
+  fencePublicKey = '';
+}
+
+/** `POST /host/connect`: makes a host part of its cluster; safe to repeat. */
+export class ConnectHostCmd {
+  @Uuid() hostUuid = '';
+  @Uuid() serverUuid = '';
+  @Text(32) serverVersion = '';
+  @IsArray() @ArrayMaxSize(1_024) @ValidateNested({ each: true }) @Type(() => SiblingKey)
+  siblings: SiblingKey[] = [];
+}
+
+export class ConnectHostRsp extends Rsp {
+  @Text(64) agentInstance = '';
+  @Text(32) agentVersion = '';
+  @Text(64) bootId = '';
+  /** This host's own fence key, public half. */
+  @Text(512) fencePublicKey = '';
+  /** Its sshd's host keys, `type base64`, to be pinned. */
+  @IsArray() @IsString({ each: true }) sshHostKeys: string[] = [];
+  @IsArray() @Address({ each: true }) addresses: string[] = [];
+}
+
+/** `POST /host/echo`: does an agent answer here? */
+export class EchoCmd {
+  @Text(128) nonce = '';
+}
+
+export class EchoRsp extends Rsp {
+  @Text(128) nonce = '';
+  @Optional() @Uuid() hostUuid?: string;
+}
+
+export class PingCmd {}
+
+export class PingRsp extends Rsp {
+  @Text(64) agentInstance = '';
+  @Text(32) agentVersion = '';
+  @IsInt() @Min(1) protocolVersion = 1;
+  @Text(64) bootId = '';
+  @Optional() @Uuid() hostUuid?: string;
+}
+
+export class FactsCmd {}
+
+export class FactsRsp extends Rsp {
+  @Text(256) hostname = '';
+  @Text(64) bootId = '';
+  @Text(64) pidNamespace = '';
+  @Text(64) libvirtVersion = '';
+  @Text(64) qemuVersion = '';
+  @Text(256) cpuModel = '';
+  /** vmx or svm in the CPU's flags. */
+  @IsBoolean() cpuVirtualization = false;
+  /** /dev/kvm can be opened. Not enough to say that guests run: see `host.allowEmulation`. */
+  @IsBoolean() kvmDevice = false;
+  @IsArray() @Address({ each: true }) addresses: string[] = [];
+  @IsArray() @IsString({ each: true }) sshHostKeys: string[] = [];
+}
+
+export class CapacityCmd {}
+
+export class CapacityRsp extends Rsp {
+  @IsInt() @Min(1) cpus = 1;
+  @IsInt() @Min(1) memoryMiB = 1;
+  @IsInt() @Min(0) memoryAvailableMiB = 0;
+}
+
+/** What a sibling can see of a suspect (D4). */
+export const SCAN_LEVELS = ['agent', 'kernel', 'nothing'] as const;
+export type ScanLevel = (typeof SCAN_LEVELS)[number];
+
+/** `POST /ha/scanhost`: look at a suspect from here. */
+export class ScanHostCmd {
+  @Uuid() targetHostUuid = '';
+  @IsArray() @ArrayMaxSize(16) @Address({ each: true }) targetAddresses: string[] = [];
+  @Port() targetAgentPort = 7070;
+  @Port() targetHostSshPort = 22;
+  /** Whole scan, milliseconds. */
+  @IsInt() @Min(100) timeoutMs = 1_000;
+  @IsInt() @Min(1) attempts = 2;
+}
+
+export class ScanHostRsp extends Rsp {
+  /** Best thing that answered: an agent's echo, only kernel or sshd, nothing. */
+  @IsIn(SCAN_LEVELS) level: ScanLevel = 'nothing';
+  /** Some attempts answered and some did not. */
+  @IsBoolean() unstable = false;
+  /** What showed the suspect acting (`tcp:22 refused`, `icmp`, `neighbour reachable` …). */
+  @IsArray() @IsString({ each: true }) @MaxLength(128, { each: true }) signsOfLife: string[] = [];
+}

@@ -1,0 +1,27 @@
+import { Type } from 'class-transformer';
+import { IsIn, IsInt, IsNumber, Min, ValidateNested } from 'class-validator';
+import { Optional, Text, Uuid } from './rules.js';
+import { VmSeen } from './vm.js';
+
+export class WatchCmd {
+  /** Milliseconds between heartbeats that the server wishes. */
+  @Optional() @IsInt() @Min(100) heartbeatEveryMs?: number;
+}
+
+export const WATCH_KINDS = ['heartbeat', 'vm'] as const;
+export type WatchKind = (typeof WATCH_KINDS)[number];
+
+/** One line of `GET /host/watch` (D1): a heartbeat, or a VM event the moment libvirt reports it. */
+export class WatchItem {
+  @IsIn(WATCH_KINDS) kind: WatchKind = 'heartbeat';
+  /** Grows by one with each item of this stream. */
+  @IsInt() @Min(0) sequence = 0;
+  @Text(64) agentInstance = '';
+  @Text(64) bootId = '';
+  @Text(32) agentVersion = '';
+  @Optional() @Uuid() hostUuid?: string;
+  /** Heartbeats: load average over one minute. */
+  @Optional() @IsNumber() load1?: number;
+  /** VM events: what is true now. */
+  @Optional() @ValidateNested() @Type(() => VmSeen) vm?: VmSeen;
+}
