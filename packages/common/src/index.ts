@@ -1,1 +1,13 @@
-export {};
+export * from './adapters/systemClock.js';
+export * from './adapters/systemRandom.js';
+export * from './adapters/winstonLogger.js';
+export * from './clock.js';
+export * from './failure.js';
+export * from './flow.js';
+export * from './lineBuffer.js';
+export * from './logger.js';
+export * from './queue.js';
+export * from './random.js';
+export * from './releases.js';
+export * from './secret.js';
+export * from './singleFlight.js';
