@@ -105,10 +105,16 @@ export class FenceTarget {
   targetAddresses: string[] = [];
   @Port() targetAgentPort = 7070;
   /** Pinned host keys, `ssh-ed25519 AAAA…`. */
-  @IsArray() @ArrayMaxSize(16) @IsString({ each: true }) @MaxLength(2_048, { each: true })
+  @IsArray()
+  @ArrayMaxSize(16)
+  @IsString({ each: true })
+  @MaxLength(2_048, { each: true })
   targetHostKeys: string[] = [];
   /** Siblings on the same net, as the positive control of F23. */
-  @IsArray() @ArrayMaxSize(16) @ValidateNested({ each: true }) @Type(() => ControlHost)
+  @IsArray()
+  @ArrayMaxSize(16)
+  @ValidateNested({ each: true })
+  @Type(() => ControlHost)
   controls: ControlHost[] = [];
   @Port() targetHostSshPort = 22;
   @IsString() @MaxLength(64) targetHostUsername = 'root';
@@ -125,7 +131,10 @@ export class FenceTarget {
 export class FenceVmFromPeerCmd extends FenceTarget {
   @Uuid() vmUuid = '';
   @Epoch() fenceEpoch = 0;
-  @IsArray() @ArrayMaxSize(64) @ValidateNested({ each: true }) @Type(() => DiskRef)
+  @IsArray()
+  @ArrayMaxSize(64)
+  @ValidateNested({ each: true })
+  @Type(() => DiskRef)
   disks: DiskRef[] = [];
 }
 
@@ -184,7 +193,8 @@ export class FenceVerdict {
   @Optional() @IsBoolean() targetHostUnreachable?: boolean;
   @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
   @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
-  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] =
+    [];
   @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
   @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
     [];
@@ -199,7 +209,8 @@ export class FenceVmFromPeerRsp extends FenceAnswer {
   @Optional() @IsBoolean() targetHostUnreachable?: boolean;
   @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
   @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
-  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] = [];
+  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] =
+    [];
   @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
   @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
     [];

@@ -30,7 +30,10 @@ export class ConnectHostCmd {
   @Uuid() hostUuid = '';
   @Uuid() serverUuid = '';
   @Text(32) serverVersion = '';
-  @IsArray() @ArrayMaxSize(1_024) @ValidateNested({ each: true }) @Type(() => SiblingKey)
+  @IsArray()
+  @ArrayMaxSize(1_024)
+  @ValidateNested({ each: true })
+  @Type(() => SiblingKey)
   siblings: SiblingKey[] = [];
 }
 

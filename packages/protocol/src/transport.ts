@@ -102,7 +102,11 @@ export class RemoteError extends Error {
   readonly facts: Record<string, string | number | boolean | null>;
   constructor(
     readonly status: number,
-    part: { code: string; message: string; facts?: Record<string, string | number | boolean | null> },
+    part: {
+      code: string;
+      message: string;
+      facts?: Record<string, string | number | boolean | null>;
+    },
   ) {
     super(part.message);
     this.name = 'RemoteError';

@@ -66,7 +66,10 @@ export class StartVmCmd {
   @Epoch() epoch = 0;
   @IsString() @MinLength(1) @MaxLength(262_144) domainXml = '';
   /** One entry for each other run of this VM: no proof, no start. */
-  @IsArray() @ArrayMaxSize(1_024) @ValidateNested({ each: true }) @Type(() => ClosedRun)
+  @IsArray()
+  @ArrayMaxSize(1_024)
+  @ValidateNested({ each: true })
+  @Type(() => ClosedRun)
   closedRuns: ClosedRun[] = [];
   /** Bound on libvirt's work, milliseconds. */
   @IsInt() @Min(1_000) @Max(600_000) startTimeoutMs = 60_000;
@@ -88,7 +91,10 @@ export class DestroyVmCmd {
   @Uuid() vmUuid = '';
   /** Runs up to this epoch are closed; newer ones are left alone. */
   @Epoch() fenceEpoch = 0;
-  @IsArray() @ArrayMaxSize(64) @ValidateNested({ each: true }) @Type(() => DiskRef)
+  @IsArray()
+  @ArrayMaxSize(64)
+  @ValidateNested({ each: true })
+  @Type(() => DiskRef)
   disks: DiskRef[] = [];
   /** `stop`: a person's clean stop, tries a graceful shutdown first; `fence`: kill. */
   @IsIn(DESTROY_PURPOSES) purpose: DestroyPurpose = 'fence';

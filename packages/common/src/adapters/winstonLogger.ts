@@ -8,8 +8,12 @@ export function winstonLogger(options: { level: LogLevel; file?: string }): Logg
     format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
     transports: [
       new winston.transports.Stream({ stream: process.stderr }),
-      ...(options.file === undefined ? [] : [new winston.transports.File({ filename: options.file })]),
+      ...(options.file === undefined
+        ? []
+        : [new winston.transports.File({ filename: options.file })]),
     ],
   });
-  return makeLogger(({ level, sentence, facts }) => inner.log({ level, message: sentence, ...facts }));
+  return makeLogger(({ level, sentence, facts }) =>
+    inner.log({ level, message: sentence, ...facts }),
+  );
 }
