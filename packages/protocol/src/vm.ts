@@ -64,6 +64,8 @@ export class ClosedRun {
 export class StartVmCmd {
   @Uuid() vmUuid = '';
   @Epoch() epoch = 0;
+  /** The boot that the server granted this run to; another boot refuses (its ledger would lie). */
+  @Text(64) bootId = '';
   @IsString() @MinLength(1) @MaxLength(262_144) domainXml = '';
   /** One entry for each other run of this VM: no proof, no start. */
   @IsArray()
@@ -132,5 +134,14 @@ export class VmDomainCmd {
 }
 
 export class VmDomainRsp extends Rsp {
+  @Text(256) name = '';
+  @IsInt() @Min(1) memoryMiB = 1;
+  @IsInt() @Min(1) cpus = 1;
+  /** Writable disks, as qemu opens them. */
+  @IsArray()
+  @ArrayMaxSize(64)
+  @ValidateNested({ each: true })
+  @Type(() => DiskRef)
+  disks: DiskRef[] = [];
   @IsString() @MaxLength(262_144) domainXml = '';
 }
