@@ -12,7 +12,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { Rsp } from './envelope.js';
-import { Address, Optional, Port, Text, Uuid } from './rules.js';
+import { Address, Epoch, Optional, Port, Text, Uuid } from './rules.js';
 
 const FENCE_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
 
@@ -25,6 +25,12 @@ export class SiblingKey {
   fencePublicKey = '';
 }
 
+/** The highest epoch of one VM that the server ever sent to this host, from its ledger of runs. */
+export class KnownRun {
+  @Uuid() vmUuid = '';
+  @Epoch() epoch = 0;
+}
+
 /** `POST /host/connect`: makes a host part of its cluster; safe to repeat. */
 export class ConnectHostCmd {
   @Uuid() hostUuid = '';
@@ -35,6 +41,16 @@ export class ConnectHostCmd {
   @ValidateNested({ each: true })
   @Type(() => SiblingKey)
   siblings: SiblingKey[] = [];
+  /**
+   * What the ledger knows of this host, also if that is nothing (`[]`). A new agent, or one that
+   * lost its state directory, refuses starts until a connect has brought it (F11); others ignore it.
+   */
+  @Optional()
+  @IsArray()
+  @ArrayMaxSize(8_192)
+  @ValidateNested({ each: true })
+  @Type(() => KnownRun)
+  runs?: KnownRun[];
 }
 
 export class ConnectHostRsp extends Rsp {
@@ -46,6 +62,8 @@ export class ConnectHostRsp extends Rsp {
   /** Its sshd's host keys, `type base64`, to be pinned. */
   @IsArray() @IsString({ each: true }) sshHostKeys: string[] = [];
   @IsArray() @Address({ each: true }) addresses: string[] = [];
+  /** False: this host has no record of its past, and refuses starts until `runs` came (F11). */
+  @Optional() @IsBoolean() seeded?: boolean;
 }
 
 /** `POST /host/echo`: does an agent answer here? */
