@@ -1,4 +1,4 @@
-import { Type } from 'class-transformer';
+import { Type } from './nested.js';
 import { IsBoolean, IsObject, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { isErrorCode, DomainError, type ErrorFacts } from './errors.js';
 import { Optional } from './rules.js';

@@ -5,6 +5,7 @@ export * from './envelope.js';
 export * from './errors.js';
 export * from './fence.js';
 export * from './host.js';
+export * from './nested.js';
 export * from './route.js';
 export * from './rules.js';
 export * from './transport.js';

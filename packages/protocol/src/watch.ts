@@ -1,4 +1,4 @@
-import { Type } from 'class-transformer';
+import { Type } from './nested.js';
 import { IsIn, IsInt, IsNumber, Min, ValidateNested } from 'class-validator';
 import { Optional, Text, Uuid } from './rules.js';
 import { VmSeen } from './vm.js';

@@ -1,0 +1,91 @@
+import type { DomainError } from '@fenceline/protocol';
+import type { JudgerName } from '../store/schema.js';
+
+/** What every message carries. */
+export interface Message {
+  timeoutMs: number;
+  taskId?: string;
+}
+
+export interface Reply {
+  /** Present if the message failed; nothing is thrown across the bus. */
+  error?: DomainError;
+}
+
+/** Asks that one VM be brought back (F1). */
+export interface HaStartVmInstanceMsg extends Message {
+  vmUuid: string;
+  reason: string;
+  /** Vetted by the decision, in its order (F6). */
+  siblingHostUuids: readonly string[];
+  judger: JudgerName;
+  /** Placement's last resort. */
+  softAvoidHostUuids: readonly string[];
+}
+export interface HaStartVmInstanceReply extends Reply {
+  /** Absent when the judger said no, or on error. */
+  vm?: { uuid: string; hostUuid: string; epoch: number };
+}
+
+/** Asks the peers of a suspect to close one run there (F12). */
+export interface FenceVmOnHostMsg extends Message {
+  /** The suspect. */
+  hostUuid: string;
+  vmUuid: string;
+  epoch: number;
+  siblingHostUuids: readonly string[];
+}
+
+/** What a peer said, as it is stored (§3 of the verdict table decides what it is worth). */
+export interface PeerEvidence {
+  peerHostUuid: string;
+  success: unknown;
+  qemuConfirmedDead: unknown;
+  qemuStillAlive: unknown;
+  targetHostUnreachable: unknown;
+  outcome: string;
+  hostUuid?: string;
+  bootId?: string;
+  pidNamespace?: string;
+  barrier?: string;
+  disks: readonly { source: string; drained: string }[];
+  killed: readonly { pid: number; startTime: number; epoch: number | null }[];
+  detail?: string;
+}
+export interface FenceVmOnHostReply extends Reply {
+  /** Every answer in the order in which peers were asked; the last one decided. */
+  evidence: readonly PeerEvidence[];
+}
+
+export interface ConnectHostMsg extends Message {
+  hostUuid: string;
+  newAdd: boolean;
+  /** True only from ReconnectHost (C4). */
+  reconnect: boolean;
+}
+export interface ReconnectHostMsg extends Message {
+  hostUuid: string;
+  skipIfConnected: boolean;
+  calledBy: 'api' | 'ping' | 'agent' | 'maintenance' | 'tracking';
+}
+export interface CheckHostCapacityMsg extends Message {
+  hostUuid: string;
+}
+export interface CheckHostCapacityReply extends Reply {
+  capacity?: { cpus: number; memoryMiB: number };
+}
+
+/** Every message, its fields and its reply. */
+export interface MessageTypes {
+  HaStartVmInstance: { message: HaStartVmInstanceMsg; reply: HaStartVmInstanceReply };
+  FenceVmOnHost: { message: FenceVmOnHostMsg; reply: FenceVmOnHostReply };
+  ConnectHost: { message: ConnectHostMsg; reply: Reply };
+  ReconnectHost: { message: ReconnectHostMsg; reply: Reply };
+  CheckHostCapacity: { message: CheckHostCapacityMsg; reply: CheckHostCapacityReply };
+}
+export type MessageName = keyof MessageTypes;
+export type MessageOf<Name extends MessageName> = MessageTypes[Name]['message'];
+export type ReplyOf<Name extends MessageName> = MessageTypes[Name]['reply'];
+
+/** C7: one shared constant for every sender. */
+export const CHECK_HOST_CAPACITY_TIMEOUT_MS = 30 * 60_000;

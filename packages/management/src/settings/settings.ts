@@ -1,0 +1,139 @@
+import { Optional, problemsOf } from '@fenceline/protocol';
+import { Type } from '@fenceline/protocol';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  Max,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+
+export const PRE_FENCE_MODES = ['required', 'whenHinted'] as const;
+export const CHANNELS = ['peer', 'own-agent', 'power'] as const;
+export type ChannelName = (typeof CHANNELS)[number];
+export const HA_MODES = ['active', 'detect-only', 'disarmed'] as const;
+export const AGENT_DOWN_POLICIES = ['alarm', 'fence'] as const;
+
+export class PreFenceSettings {
+  /** `required`: peers are always asked; `whenHinted`: only if the message names siblings (F5). */
+  @IsIn(PRE_FENCE_MODES) mode: (typeof PRE_FENCE_MODES)[number] = 'required';
+  /** Whole call of a peer, seconds (F16). */
+  @IsInt() @Min(1) @Max(300) sshTimeoutSec = 20;
+  /** Signs of life and connecting together, milliseconds (F23). */
+  @IsInt() @Min(100) @Max(60_000) connectTimeoutMs = 3_500;
+  /** Peers of other clusters may be asked. */
+  @IsBoolean() crossCluster = false;
+  /** Between `virsh destroy` and SIGKILL, milliseconds. */
+  @IsInt() @Min(0) @Max(60_000) killGraceMs = 300;
+  /** Proof channels in order of blast radius. */
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(8)
+  @IsIn(CHANNELS, { each: true })
+  channels: ChannelName[] = ['peer', 'own-agent', 'power'];
+}
+
+export class DetectSettings {
+  /** Agent → server stream, milliseconds. */
+  @IsInt() @Min(100) @Max(60_000) heartbeatEveryMs = 1_000;
+  /** Silence that makes a suspect, milliseconds; at least 3 heartbeats. */
+  @IsInt() @Min(300) @Max(600_000) silentAfterMs = 3_000;
+}
+
+export class PowerSettings {
+  /** Since the last sign of life, milliseconds. */
+  @IsInt() @Min(0) @Max(600_000) afterMs = 4_000;
+  /** One run of a fence-agents program, milliseconds. */
+  @IsInt() @Min(1_000) @Max(300_000) commandTimeoutMs = 20_000;
+}
+
+export class AgentDownSettings {
+  /** Server link down, no agent answers, no storage heartbeat configured: what to do. */
+  @IsIn(AGENT_DOWN_POLICIES) withoutHeartbeat: (typeof AGENT_DOWN_POLICIES)[number] = 'alarm';
+}
+
+export class RestartSettings {
+  /** Minutes before each retry of a refused HA task; the last one repeats. */
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(32)
+  @IsNumber({}, { each: true })
+  @Min(0, { each: true })
+  backoffMin: number[] = [0, 2, 6, 14, 30];
+  /** HA starts under way at one time on one destination. */
+  @IsInt() @Min(1) @Max(1_000) perHost = 4;
+  /** HA starts under way at one time in all. */
+  @IsInt() @Min(1) @Max(10_000) inAll = 32;
+  /** From the start command to "seen running", milliseconds. */
+  @IsInt() @Min(1_000) @Max(3_600_000) startTimeoutMs = 60_000;
+}
+
+export class OperatorSettings {
+  /** Since the last sign of life, seconds, before a person may confirm a host dead. */
+  @IsInt() @Min(0) @Max(86_400) confirmDeadAfterSec = 120;
+  /** A confirmation's life, seconds. */
+  @IsInt() @Min(10) @Max(86_400) confirmDeadExpiresSec = 600;
+}
+
+export class HaSettings {
+  @IsIn(HA_MODES) mode: (typeof HA_MODES)[number] = 'active';
+  @ValidateNested() @Type(() => PreFenceSettings) preFence = new PreFenceSettings();
+  @ValidateNested() @Type(() => DetectSettings) detect = new DetectSettings();
+  @ValidateNested() @Type(() => PowerSettings) power = new PowerSettings();
+  @ValidateNested() @Type(() => AgentDownSettings) agentDown = new AgentDownSettings();
+  @ValidateNested() @Type(() => RestartSettings) restart = new RestartSettings();
+  @ValidateNested() @Type(() => OperatorSettings) operator = new OperatorSettings();
+}
+
+export class HostConnectSettings {
+  /** Whole connect without its capacity step, seconds. */
+  @IsInt() @Min(1) @Max(86_400) timeoutSec = 1_800;
+}
+
+export class HostReconnectSettings {
+  /** Seconds before each automatic reconnect; the last one repeats. */
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(32)
+  @IsNumber({}, { each: true })
+  @Min(0, { each: true })
+  backoffSec: number[] = [1, 2, 4, 8, 16, 32, 60];
+}
+
+export class HostSettings {
+  @ValidateNested() @Type(() => HostConnectSettings) connect = new HostConnectSettings();
+  @ValidateNested() @Type(() => HostReconnectSettings) reconnect = new HostReconnectSettings();
+  /** Hosts without working KVM are accepted. */
+  @IsBoolean() allowEmulation = false;
+  /** Kept free on each host. */
+  @IsInt() @Min(0) @Max(1_048_576) reserveMemoryMiB = 1_024;
+  @IsInt() @Min(0) @Max(100) reserveCpuPercent = 5;
+}
+
+/** Every setting of the product: YAML path = API name. */
+export class Settings {
+  @Optional() @ValidateNested() @Type(() => HaSettings) ha = new HaSettings();
+  @Optional() @ValidateNested() @Type(() => HostSettings) host = new HostSettings();
+}
+
+/** Relations between settings that must hold, each as a sentence with the numbers. */
+export function settingsProblems(settings: Settings): string[] {
+  const { heartbeatEveryMs, silentAfterMs } = settings.ha.detect;
+  const problems = problemsOf(settings);
+  if (silentAfterMs < 3 * heartbeatEveryMs)
+    problems.push(
+      `ha.detect.silentAfterMs (${silentAfterMs}) must be at least 3 heartbeats of ` +
+        `ha.detect.heartbeatEveryMs (${heartbeatEveryMs}), or one lost packet accuses a host`,
+    );
+  return problems;
+}
+
+/** The settings in force now; read at each use, so that a change takes effect with the next. */
+export interface SettingsSource {
+  current(): Settings;
+}

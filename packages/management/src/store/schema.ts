@@ -1,0 +1,269 @@
+import type { Generated } from 'kysely';
+
+/** Administrator's wish for a host. */
+export const HOST_STATES = ['Enabled', 'Disabled', 'PreMaintenance', 'Maintenance'] as const;
+export type HostState = (typeof HOST_STATES)[number];
+
+/** Connection of a host. */
+export const HOST_STATUSES = ['Connecting', 'Connected', 'Disconnected'] as const;
+export type HostStatus = (typeof HOST_STATUSES)[number];
+
+/** Judged life of a host (D7). */
+export const LIVENESSES = ['online', 'late', 'suspect', 'isolated', 'fencing', 'fenced'] as const;
+export type Liveness = (typeof LIVENESSES)[number];
+
+export const RUN_STATES = ['maybe', 'incoming', 'running', 'closed'] as const;
+export type RunState = (typeof RUN_STATES)[number];
+
+export const TASK_STATES = [
+  'waiting',
+  'judging',
+  'fencing',
+  'extending',
+  'marking',
+  'starting',
+  'verifying',
+  'done',
+  'refused',
+  'cancelled',
+  'abandoned',
+  'paused',
+] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+export const HA_LEVELS = ['none', 'onHostFailure', 'neverStop'] as const;
+export type HaLevel = (typeof HA_LEVELS)[number];
+
+export const PRIORITIES = ['highest', 'high', 'normal', 'low', 'lowest'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+export const PROOF_KINDS = [
+  'peerConfirmedDead',
+  'vmNotRunning',
+  'hostRebooted',
+  'powerOff',
+  'cleanStop',
+  'neverBegan',
+  'operatorConfirmed',
+] as const;
+export type ProofKind = (typeof PROOF_KINDS)[number];
+
+export const JUDGERS = ['host-failure', 'vm-crash', 'manual'] as const;
+export type JudgerName = (typeof JUDGERS)[number];
+
+/** Times are ISO 8601 UTC texts, flags 0 or 1, columns ending in `Json` hold JSON. */
+export interface MetaTable {
+  key: string;
+  value: string;
+}
+
+export interface ClustersTable {
+  uuid: string;
+  name: string;
+  createdAt: string;
+}
+
+export interface HostsTable {
+  uuid: string;
+  clusterUuid: string;
+  name: string;
+  /** `KVM`; another hypervisor's VMs are never fenced by a peer (F4). */
+  hypervisor: string;
+  /** First address is the one to dial; all others are alternatives. JSON array. */
+  addressesJson: string;
+  agentPort: number;
+  sshPort: number;
+  sshUsername: string;
+  /** Pinned at the first connect. JSON array. */
+  sshHostKeysJson: string;
+  fencePublicKey: string | null;
+  status: HostStatus;
+  state: HostState;
+  liveness: Liveness;
+  livenessReason: string;
+  quarantinedUntil: string | null;
+  bootId: string | null;
+  agentInstance: string | null;
+  agentVersion: string | null;
+  cpus: number | null;
+  memoryMiB: number | null;
+  /** The last sign of life that the server knows of, wall time. */
+  lastSignOfLifeAt: string | null;
+  /** Which management node owns the host, and how often the owner has changed. */
+  ownerUuid: string | null;
+  ownerEpoch: number;
+  createdAt: string;
+}
+
+export interface PowerDevicesTable {
+  hostUuid: string;
+  /** A fence-agents program: a name in PATH or an absolute path. */
+  agent: string;
+  /** Its parameters as JSON object; secret, never printed. */
+  parametersJson: string;
+  /** When off, read back, on was last seen to act on exactly this host; null = not proven. */
+  verifiedAt: string | null;
+}
+
+export interface VmsTable {
+  uuid: string;
+  clusterUuid: string;
+  name: string;
+  hypervisor: string;
+  state: string;
+  /** For display and compatibility only; the ledger of runs decides (F33). */
+  hostUuid: string | null;
+  lastHostUuid: string | null;
+  domainXml: string;
+  disksJson: string;
+  memoryMiB: number;
+  cpus: number;
+  level: HaLevel;
+  priority: Priority;
+  /** 1 after a person stopped it through Fenceline: HA leaves it alone. */
+  stoppedByPerson: number;
+  /** Highest epoch ever given to a run of this VM. */
+  epoch: number;
+  createdAt: string;
+}
+
+export interface RunsTable {
+  vmUuid: string;
+  epoch: number;
+  hostUuid: string;
+  bootId: string;
+  state: RunState;
+  openedAt: string;
+  closedAt: string | null;
+  proofUuid: string | null;
+}
+
+export interface ProofsTable {
+  /** Place in the chain, without gaps. */
+  sequence: number;
+  uuid: string;
+  taskUuid: string | null;
+  kind: ProofKind;
+  vmUuid: string;
+  epoch: number;
+  hostUuid: string;
+  bootId: string;
+  /** Who said so: peer's host uuid, `power:<agent>`, `operator:<name>` … */
+  source: string;
+  factsJson: string;
+  createdAt: string;
+  expiresAt: string | null;
+  /** Why it can't be used any more (F41). */
+  voidedReason: string | null;
+  previousDigest: string;
+  /** SHA-256 over the canonical record and the previous digest. */
+  digest: string;
+}
+
+export interface HaTasksTable {
+  uuid: string;
+  vmUuid: string;
+  /** Grows with each management node that takes the task over. */
+  taskToken: number;
+  ownerUuid: string;
+  reason: string;
+  judger: JudgerName;
+  siblingHostUuidsJson: string;
+  softAvoidHostUuidsJson: string;
+  state: TaskState;
+  attempt: number;
+  /** What it waits for or why it was refused, a sentence for people. */
+  waitsFor: string | null;
+  /** Manual ways out, JSON array of commands. */
+  waysOutJson: string;
+  nextTryAt: string | null;
+  destinationHostUuid: string | null;
+  createdAt: string;
+  endedAt: string | null;
+}
+
+export interface HaTaskStepsTable {
+  id: Generated<number>;
+  taskUuid: string;
+  attempt: number;
+  name: string;
+  result: 'started' | 'done' | 'failed' | 'skipped';
+  startedAt: string;
+  endedAt: string | null;
+  durationMs: number | null;
+  detailJson: string;
+}
+
+export interface HistoryTable {
+  uuid: string;
+  taskUuid: string;
+  attempt: number;
+  vmUuid: string;
+  reason: string;
+  beganAt: string;
+  endedAt: string | null;
+  /** null while it runs. */
+  success: number | null;
+  destinationHostUuid: string | null;
+  failure: string | null;
+  proofDigestsJson: string;
+  stepsJson: string;
+}
+
+export type Severity = 'info' | 'warning' | 'critical';
+
+export interface EventsTable {
+  id: Generated<number>;
+  at: string;
+  kind: string;
+  severity: Severity;
+  hostUuid: string | null;
+  vmUuid: string | null;
+  taskUuid: string | null;
+  text: string;
+  factsJson: string;
+}
+
+export interface SettingsTable {
+  name: string;
+  valueJson: string;
+  changedAt: string;
+  changedBy: string;
+}
+
+export interface TokensTable {
+  uuid: string;
+  name: string;
+  role: 'viewer' | 'operator' | 'admin';
+  /** SHA-256 of the token; the token itself is shown once. */
+  tokenSha256: string;
+  createdAt: string;
+}
+
+export interface AuditTable {
+  id: Generated<number>;
+  at: string;
+  actor: string;
+  role: string;
+  action: string;
+  target: string;
+  reason: string | null;
+  factsJson: string;
+}
+
+export interface Database {
+  meta: MetaTable;
+  clusters: ClustersTable;
+  hosts: HostsTable;
+  powerDevices: PowerDevicesTable;
+  vms: VmsTable;
+  runs: RunsTable;
+  proofs: ProofsTable;
+  haTasks: HaTasksTable;
+  haTaskSteps: HaTaskStepsTable;
+  history: HistoryTable;
+  events: EventsTable;
+  settings: SettingsTable;
+  tokens: TokensTable;
+  audit: AuditTable;
+}
