@@ -13,11 +13,20 @@ export type BodyClass<T extends object> = new () => T;
 export function parseBody<T extends object>(type: BodyClass<T>, json: unknown): T {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw new DomainError('BAD_INPUT', `the body must be a JSON object (${type.name})`);
-  const instance = plainToInstance(type, json, { exposeDefaultValues: true });
+  const instance = instantiate(type, json);
   const problems = problemsOf(instance);
   if (problems.length > 0)
     throw new DomainError('BAD_INPUT', `invalid ${type.name}: ${problems.slice(0, 20).join('; ')}`);
   return instance;
+}
+
+function instantiate<T extends object>(type: BodyClass<T>, json: object): T {
+  try {
+    return plainToInstance(type, json, { exposeDefaultValues: true, exposeUnsetFields: false });
+  } catch {
+    // A field named `constructor`, or nesting without end: hostile input, no defect of ours.
+    throw new DomainError('BAD_INPUT', `the body can't be read as a ${type.name}`);
+  }
 }
 
 /** Every broken rule of an instance as `field: rule`, nested fields with their path. */

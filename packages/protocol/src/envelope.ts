@@ -1,19 +1,23 @@
-import { Type } from './nested.js';
-import { IsBoolean, IsObject, IsString, MaxLength, ValidateNested } from 'class-validator';
-import { isErrorCode, DomainError, type ErrorFacts } from './errors.js';
-import { Optional } from './rules.js';
+import { IsBoolean, IsString, MaxLength } from 'class-validator';
+import { isErrorCode, isFacts, DomainError, type ErrorFacts } from './errors.js';
+import { Optional, Part, rule } from './rules.js';
+
+const Facts = () =>
+  rule('isFacts', '$property must be a flat object of text, numbers and booleans', {
+    holds: isFacts,
+  });
 
 /** An error as it travels. */
 export class ErrorPart {
   @IsString() @MaxLength(64) code = 'INTERNAL';
   @IsString() @MaxLength(8_192) message = '';
-  @Optional() @IsObject() facts?: ErrorFacts;
+  @Optional() @Facts() facts?: ErrorFacts;
 }
 
 /** The envelope of every answer: `success`, and if false, `error`. */
 export class Rsp {
   @IsBoolean() success = false;
-  @Optional() @ValidateNested() @Type(() => ErrorPart) error?: ErrorPart;
+  @Optional() @Part(() => ErrorPart) error?: ErrorPart;
 }
 
 /** The answer as an instance of `type` with `success: true` and these fields. */

@@ -57,3 +57,14 @@ export class DomainError extends Error {
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_STATUS, value);
 }
+
+/** True for facts that may be shown as they stand: flat, and not endless. */
+export function isFacts(value: unknown): value is ErrorFacts {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const facts = Object.values(value);
+  return facts.length <= 64 && facts.every(isFact);
+}
+
+function isFact(fact: unknown): boolean {
+  return fact === null || ['string', 'number', 'boolean'].includes(typeof fact);
+}

@@ -1,4 +1,3 @@
-import { Type } from './nested.js';
 import {
   ArrayMaxSize,
   ArrayMinSize,
@@ -7,13 +6,16 @@ import {
   IsIn,
   IsInt,
   IsString,
+  Matches,
   Max,
   MaxLength,
   Min,
-  ValidateNested,
+  MinLength,
 } from 'class-validator';
 import { Rsp } from './envelope.js';
-import { Address, Epoch, Optional, Port, Text, Uuid } from './rules.js';
+import { Address, Epoch, List, Nullable, Optional, Port, required, Text, Uuid } from './rules.js';
+
+const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
 
 /** How many VMs one fence command may carry (F17). */
 export const MAX_VMS_PER_FENCE = 500;
@@ -70,8 +72,8 @@ export type FenceStage = (typeof FENCE_STAGES)[number];
 
 /** A writable disk of a VM: kind and source as qemu opens it (a path, a pool/image, a url). */
 export class DiskRef {
-  @IsIn(DISK_KINDS) kind: DiskKind = 'file';
-  @IsString() @MaxLength(1_024) source = '';
+  @IsIn(DISK_KINDS) kind = required<DiskKind>();
+  @IsString() @MinLength(1) @MaxLength(1_024) source = '';
 }
 
 /** Another host that the peer must reach at the moment at which it calls the suspect unreachable. */
@@ -85,12 +87,9 @@ export class ControlHost {
 /** One run to close: everything of this VM with an epoch up to `fenceEpoch` is killed (F35). */
 export class FenceVm {
   @Uuid() vmUuid = '';
-  @Epoch() fenceEpoch = 0;
-  @IsArray()
-  @ArrayMaxSize(64)
-  @ValidateNested({ each: true })
-  @Type(() => DiskRef)
-  disks: DiskRef[] = [];
+  @Epoch() fenceEpoch = required<number>();
+  /** Every writable disk; an empty list says that there is none. */
+  @List(() => DiskRef, 64) disks = required<DiskRef[]>();
 }
 
 /** The suspect and how to reach it: shared by the commands for one and for many VMs. */
@@ -98,11 +97,7 @@ export class FenceTarget {
   @Uuid() targetHostUuid = '';
   @Address() targetHostIp = '';
   /** All known addresses; default `[targetHostIp]`. */
-  @Optional()
-  @IsArray()
-  @ArrayMaxSize(16)
-  @Address({ each: true })
-  targetAddresses: string[] = [];
+  @IsArray() @ArrayMaxSize(16) @Address({ each: true }) targetAddresses: string[] = [];
   @Port() targetAgentPort = 7070;
   /** Pinned host keys, `ssh-ed25519 AAAA…`. */
   @IsArray()
@@ -111,13 +106,9 @@ export class FenceTarget {
   @MaxLength(2_048, { each: true })
   targetHostKeys: string[] = [];
   /** Siblings on the same net, as the positive control of F23. */
-  @IsArray()
-  @ArrayMaxSize(16)
-  @ValidateNested({ each: true })
-  @Type(() => ControlHost)
-  controls: ControlHost[] = [];
+  @List(() => ControlHost, 16) controls: ControlHost[] = [];
   @Port() targetHostSshPort = 22;
-  @IsString() @MaxLength(64) targetHostUsername = 'root';
+  @Matches(USER_NAME, { message: '$property must be a user name' }) targetHostUsername = 'root';
   /** Seconds for the whole call (F25). */
   @IsInt() @Min(1) @Max(300) sshTimeoutSec = 20;
   /** Milliseconds for connecting and for signs of life (F23). */
@@ -130,42 +121,34 @@ export class FenceTarget {
 /** `POST /ha/fence/vm/from/peer` */
 export class FenceVmFromPeerCmd extends FenceTarget {
   @Uuid() vmUuid = '';
-  @Epoch() fenceEpoch = 0;
-  @IsArray()
-  @ArrayMaxSize(64)
-  @ValidateNested({ each: true })
-  @Type(() => DiskRef)
-  disks: DiskRef[] = [];
+  @Epoch() fenceEpoch = required<number>();
+  /** Every writable disk; an empty list says that there is none. */
+  @List(() => DiskRef, 64) disks = required<DiskRef[]>();
 }
 
 /** `POST /ha/fence/vms/from/peer`: the same for up to 500 VMs of one suspect (F17). */
 export class FenceVmsFromPeerCmd extends FenceTarget {
-  @IsArray()
-  @ArrayMinSize(1)
-  @ArrayMaxSize(MAX_VMS_PER_FENCE)
-  @ValidateNested({ each: true })
-  @Type(() => FenceVm)
-  vms: FenceVm[] = [];
+  @ArrayMinSize(1) @List(() => FenceVm, MAX_VMS_PER_FENCE) vms = required<FenceVm[]>();
 }
 
 export class KilledProcess {
-  @IsInt() pid = 0;
+  @IsInt() @Min(1) pid = 0;
   /** Field 22 of /proc/PID/stat, in clock ticks since boot. */
   @IsInt() startTime = 0;
   /** Epoch of its run; null if it bore no mark. */
-  @Optional() @IsInt() epoch: number | null = null;
+  @Nullable() @IsInt() epoch: number | null = null;
 }
 
 export class DiskDrained {
-  @IsString() @MaxLength(1_024) source = '';
+  @IsString() @MinLength(1) @MaxLength(1_024) source = '';
   @IsIn(DRAINED) drained: Drained = 'no';
 }
 
 /** Another process that has a disk of the VM open for writing: named, never killed (F20a). */
 export class OtherWriter {
-  @IsInt() pid = 0;
+  @IsInt() @Min(1) pid = 0;
   @IsString() @MaxLength(64) comm = '';
-  @IsString() @MaxLength(1_024) source = '';
+  @IsString() @MinLength(1) @MaxLength(1_024) source = '';
 }
 
 export class StageTime {
@@ -179,7 +162,7 @@ export class FenceAnswer extends Rsp {
   @Optional() @Uuid() hostUuid?: string;
   @Optional() @Text(64) bootId?: string;
   @Optional() @Text(64) pidNamespace?: string;
-  @IsArray() @ValidateNested({ each: true }) @Type(() => StageTime) stages: StageTime[] = [];
+  @List(() => StageTime) stages: StageTime[] = [];
   @IsInt() @Min(0) stdoutBytes = 0;
   @IsInt() @Min(0) stderrBytes = 0;
   @Text(64) outputSha256 = '';
@@ -193,11 +176,9 @@ export class FenceVerdict {
   @Optional() @IsBoolean() targetHostUnreachable?: boolean;
   @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
   @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
-  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] =
-    [];
-  @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
-  @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
-    [];
+  @List(() => KilledProcess) killed: KilledProcess[] = [];
+  @List(() => DiskDrained) disks: DiskDrained[] = [];
+  @List(() => OtherWriter) otherWriters: OtherWriter[] = [];
   /** One plain sentence for people; no remote output. */
   @Optional() @Text(512) detail?: string;
 }
@@ -209,15 +190,12 @@ export class FenceVmFromPeerRsp extends FenceAnswer {
   @Optional() @IsBoolean() targetHostUnreachable?: boolean;
   @IsIn(FENCE_OUTCOMES) outcome: FenceOutcome = 'localError';
   @Optional() @IsIn(BARRIERS) barrier?: BarrierKind;
-  @IsArray() @ValidateNested({ each: true }) @Type(() => KilledProcess) killed: KilledProcess[] =
-    [];
-  @IsArray() @ValidateNested({ each: true }) @Type(() => DiskDrained) disks: DiskDrained[] = [];
-  @IsArray() @ValidateNested({ each: true }) @Type(() => OtherWriter) otherWriters: OtherWriter[] =
-    [];
+  @List(() => KilledProcess) killed: KilledProcess[] = [];
+  @List(() => DiskDrained) disks: DiskDrained[] = [];
+  @List(() => OtherWriter) otherWriters: OtherWriter[] = [];
   @Optional() @Text(512) detail?: string;
 }
 
 export class FenceVmsFromPeerRsp extends FenceAnswer {
-  @IsArray() @ValidateNested({ each: true }) @Type(() => FenceVerdict) verdicts: FenceVerdict[] =
-    [];
+  @List(() => FenceVerdict) verdicts: FenceVerdict[] = [];
 }

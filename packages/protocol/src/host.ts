@@ -1,4 +1,3 @@
-import { Type } from './nested.js';
 import {
   ArrayMaxSize,
   IsArray,
@@ -7,12 +6,12 @@ import {
   IsInt,
   IsString,
   Matches,
+  Max,
   MaxLength,
   Min,
-  ValidateNested,
 } from 'class-validator';
 import { Rsp } from './envelope.js';
-import { Address, Epoch, Optional, Port, Text, Uuid } from './rules.js';
+import { Address, Epoch, List, Optional, required, Port, Text, Uuid } from './rules.js';
 
 const FENCE_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
 
@@ -28,7 +27,7 @@ export class SiblingKey {
 /** The highest epoch of one VM that the server ever sent to this host, from its ledger of runs. */
 export class KnownRun {
   @Uuid() vmUuid = '';
-  @Epoch() epoch = 0;
+  @Epoch() epoch = required<number>();
 }
 
 /** `POST /host/connect`: makes a host part of its cluster; safe to repeat. */
@@ -36,20 +35,13 @@ export class ConnectHostCmd {
   @Uuid() hostUuid = '';
   @Uuid() serverUuid = '';
   @Text(32) serverVersion = '';
-  @IsArray()
-  @ArrayMaxSize(1_024)
-  @ValidateNested({ each: true })
-  @Type(() => SiblingKey)
-  siblings: SiblingKey[] = [];
+  @List(() => SiblingKey, 1_024) siblings = required<SiblingKey[]>();
   /**
    * What the ledger knows of this host, also if that is nothing (`[]`). A new agent, or one that
    * lost its state directory, refuses starts until a connect has brought it (F11); others ignore it.
    */
   @Optional()
-  @IsArray()
-  @ArrayMaxSize(8_192)
-  @ValidateNested({ each: true })
-  @Type(() => KnownRun)
+  @List(() => KnownRun, 8_192)
   runs?: KnownRun[];
 }
 
@@ -81,7 +73,7 @@ export class PingCmd {}
 export class PingRsp extends Rsp {
   @Text(64) agentInstance = '';
   @Text(32) agentVersion = '';
-  @IsInt() @Min(1) protocolVersion = 1;
+  @IsInt() @Min(1) protocolVersion = required<number>();
   @Text(64) bootId = '';
   @Optional() @Uuid() hostUuid?: string;
 }
@@ -106,9 +98,9 @@ export class FactsRsp extends Rsp {
 export class CapacityCmd {}
 
 export class CapacityRsp extends Rsp {
-  @IsInt() @Min(1) cpus = 1;
-  @IsInt() @Min(1) memoryMiB = 1;
-  @IsInt() @Min(0) memoryAvailableMiB = 0;
+  @IsInt() @Min(1) cpus = required<number>();
+  @IsInt() @Min(1) memoryMiB = required<number>();
+  @IsInt() @Min(0) memoryAvailableMiB = required<number>();
 }
 
 /** What a sibling can see of a suspect (D4). */
@@ -122,13 +114,13 @@ export class ScanHostCmd {
   @Port() targetAgentPort = 7070;
   @Port() targetHostSshPort = 22;
   /** Whole scan, milliseconds. */
-  @IsInt() @Min(100) timeoutMs = 1_000;
-  @IsInt() @Min(1) attempts = 2;
+  @IsInt() @Min(100) @Max(60_000) timeoutMs = 1_000;
+  @IsInt() @Min(1) @Max(100) attempts = 2;
 }
 
 export class ScanHostRsp extends Rsp {
   /** Best thing that answered: an agent's echo, only kernel or sshd, nothing. */
-  @IsIn(SCAN_LEVELS) level: ScanLevel = 'nothing';
+  @IsIn(SCAN_LEVELS) level = required<ScanLevel>();
   /** Some attempts answered and some did not. */
   @IsBoolean() unstable = false;
   /** What showed the suspect acting (`tcp:22 refused`, `icmp`, `neighbour reachable` …). */

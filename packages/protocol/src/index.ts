@@ -1,5 +1,6 @@
 export * from './agentRoutes.js';
 export * from './body.js';
+export * from './client.js';
 export * from './decorators.js';
 export * from './envelope.js';
 export * from './errors.js';

@@ -1,4 +1,5 @@
 import type { BodyClass } from './body.js';
+import { DomainError } from './errors.js';
 
 /** Who may call a route, by the role in the caller's certificate or token. */
 export type CallerRole = 'server' | 'sibling' | 'viewer' | 'operator' | 'admin';
@@ -10,6 +11,7 @@ export interface Route<Req extends object, Rsp extends object> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** May hold `:param` parts; they and the query are merged into the request object. */
   readonly path: string;
+  /** GET and DELETE carry it as a query: flat, numbers marked `NumberInQuery`. */
   readonly request: BodyClass<Req>;
   readonly response: BodyClass<Rsp>;
   readonly roles: readonly CallerRole[];
@@ -44,13 +46,19 @@ export function streamRoute<Req extends object, Item extends object>(
 /** A request without fields. */
 export class Nothing {}
 
-/** The path with its `:param` parts filled in and the fields that are left over. */
+/**
+ * The path with its `:param` parts filled in and the fields that are left over.
+ * @throws DomainError BAD_INPUT if a part is missing, or would mean another path (`..`).
+ */
 export function fillPath(path: string, request: object): { path: string; rest: object } {
   const rest: Record<string, unknown> = { ...request };
   const filled = path.replaceAll(/:([A-Za-z]+)/g, (_, name: string) => {
     const value = rest[name];
     delete rest[name];
-    return encodeURIComponent(String(value));
+    const text = typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+    if (['', '.', '..'].includes(text))
+      throw new DomainError('BAD_INPUT', `${path}: ${name} can't be a part of a path`);
+    return encodeURIComponent(text);
   });
   return { path: filled, rest };
 }

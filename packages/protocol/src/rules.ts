@@ -1,10 +1,26 @@
+import { Transform } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  buildMessage,
+  IsArray,
+  IsInt,
+  IsOptional,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  ValidateBy,
+  ValidateNested,
+  isIP,
+} from 'class-validator';
 import { applyDecorators, type PropertyRule } from './decorators.js';
-import { IsInt, IsOptional, Matches, Max, MaxLength, Min } from 'class-validator';
+import { Type } from './nested.js';
 
 const UUID = /^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$/;
-const HOST_NAME =
-  /^(?=.{1,253}$)(?!-)[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}|)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}|))*$/;
-const IPV6 = /^(?=.*:)[0-9A-Fa-f:.]{2,45}$/;
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+const HOST_NAME = new RegExp(String.raw`^(?=.{1,253}$)${LABEL}(?:\.${LABEL})*$`);
+/** `1`, `10.1` and `0x7f.1` are addresses to a resolver, not names. */
+const NUMBER_LIKE = /(?:^|\.)(?:\d+|0[xX][0-9a-fA-F]*)$/;
 
 /** True for a uuid, dashed or as 32 hex digits. */
 export function isUuid(value: unknown): value is string {
@@ -13,7 +29,10 @@ export function isUuid(value: unknown): value is string {
 
 /** True for an IPv4 or IPv6 address or a host name; nothing else may become a dial target. */
 export function isAddress(value: unknown): value is string {
-  return typeof value === 'string' && (HOST_NAME.test(value) || IPV6.test(value));
+  if (typeof value !== 'string') return false;
+  // A zone (`fe80::1%eth0`) is free text and means something only on the host that wrote it.
+  if (isIP(value)) return !value.includes('%');
+  return HOST_NAME.test(value) && !NUMBER_LIKE.test(value);
 }
 
 /** One spelling for a uuid: dashed, lower case. */
@@ -34,12 +53,10 @@ export const Uuid = (options: { each?: boolean } = {}): PropertyRule =>
 
 /** An IPv4 or IPv6 address or a host name. */
 export const Address = (options: { each?: boolean } = {}): PropertyRule =>
-  applyDecorators(
-    Matches(new RegExp(`${HOST_NAME.source}|${IPV6.source}`), {
-      message: '$property must be an IP address or a host name',
-      ...options,
-    }),
-  );
+  rule('isAddress', '$property must be an IP address or a host name', {
+    holds: isAddress,
+    ...options,
+  });
 
 /** A TCP port, 1 to 65535. */
 export const Port = (): PropertyRule => applyDecorators(IsInt(), Min(1), Max(65_535));
@@ -50,5 +67,72 @@ export const Epoch = (): PropertyRule => applyDecorators(IsInt(), Min(0), Max(2 
 /** Free text with a bound. */
 export const Text = (max = 4_096): PropertyRule => applyDecorators(MaxLength(max));
 
-/** May be absent. */
-export const Optional = (): PropertyRule => applyDecorators(IsOptional());
+/** May be absent; `null` counts as absent, and a default stays in force. */
+export const Optional = (): PropertyRule =>
+  applyDecorators(
+    IsOptional(),
+    Transform(({ value }: { value: unknown }) => value ?? undefined),
+  );
+
+/** May be absent or `null`, and `null` says something. */
+export const Nullable = (): PropertyRule => applyDecorators(IsOptional());
+
+/**
+ * The default of a field that must arrive: absent is an error, never a quiet 0 or empty list.
+ * Its rule has to refuse `undefined`, as all but `Optional` and `Nullable` do.
+ */
+export function required<T>(): T {
+  return undefined as T;
+}
+
+/** One nested body. */
+export const Part = (type: () => new () => object): PropertyRule =>
+  applyDecorators(
+    ValidateNested(),
+    Type(type),
+    rule('isPart', '$property must be an object', { holds: (value) => value instanceof type() }),
+  );
+
+/** A list of nested bodies, with a bound. */
+export const List = (type: () => new () => object, max = 65_536): PropertyRule =>
+  applyDecorators(
+    IsArray(),
+    ArrayMaxSize(max),
+    ValidateNested({ each: true }),
+    Type(type),
+    // Alone, ValidateNested lets `[null]` and `[[{…}]]` pass.
+    rule('isPart', 'each value in $property must be an object', {
+      holds: (value) => value instanceof type(),
+      each: true,
+    }),
+  );
+
+/** A number that may come as text, as every field of a query does. */
+export const NumberInQuery = (): PropertyRule =>
+  applyDecorators(
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value,
+    ),
+  );
+
+/** A boolean that may come as the text `true` or `false`. */
+export const BooleanInQuery = (): PropertyRule =>
+  applyDecorators(
+    Transform(({ value }: { value: unknown }) =>
+      value === 'true' || value === 'false' ? value === 'true' : value,
+    ),
+  );
+
+/** A rule of our own; `message` names the property and what must hold, never the value. */
+export function rule(
+  name: string,
+  message: string,
+  { holds, each = false }: { holds: (value: unknown) => boolean; each?: boolean },
+): PropertyRule {
+  return applyDecorators(
+    ValidateBy(
+      { name, validator: { validate: holds, defaultMessage: buildMessage(() => message) } },
+      { each },
+    ),
+  );
+}

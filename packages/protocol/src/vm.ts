@@ -1,20 +1,7 @@
-import { Type } from './nested.js';
-import {
-  ArrayMaxSize,
-  IsArray,
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsString,
-  Max,
-  MaxLength,
-  Min,
-  MinLength,
-  ValidateNested,
-} from 'class-validator';
+import { IsBoolean, IsIn, IsInt, IsString, Max, MaxLength, Min, MinLength } from 'class-validator';
 import { Rsp } from './envelope.js';
 import { DiskRef, FenceAnswer, FenceVerdict } from './fence.js';
-import { Epoch, Optional, Text, Uuid } from './rules.js';
+import { Epoch, List, Nullable, Optional, Part, required, Text, Uuid } from './rules.js';
 
 /** A VM as seen on a host. */
 export const VM_STATES = [
@@ -35,9 +22,9 @@ export class VmSeen {
   @Text(256) name = '';
   @IsIn(VM_STATES) state: VmState = 'Unknown';
   /** Epoch of the running qemu by its mark; null if it bears none or nothing runs. */
-  @Optional() @IsInt() epoch: number | null = null;
-  @Optional() @IsInt() pid: number | null = null;
-  @Optional() @IsInt() startTime: number | null = null;
+  @Nullable() @IsInt() epoch: number | null = null;
+  @Nullable() @IsInt() pid: number | null = null;
+  @Nullable() @IsInt() startTime: number | null = null;
   @IsBoolean() knownToLibvirt = false;
   @IsBoolean() hasProcess = false;
 }
@@ -46,33 +33,29 @@ export class VmSyncCmd {}
 
 /** `POST /vm/sync`: every qemu that libvirt *or* the process table knows. */
 export class VmSyncRsp extends Rsp {
-  @IsArray() @ValidateNested({ each: true }) @Type(() => VmSeen) vms: VmSeen[] = [];
+  @List(() => VmSeen) vms = required<VmSeen[]>();
   /** libvirt answered; if not, the list is what the process table shows. */
   @IsBoolean() libvirtAnswered = false;
   @Text(64) bootId = '';
   /** Processes that look like qemu and belong to no known VM. */
-  @IsInt() @Min(0) unattributed = 0;
+  @IsInt() @Min(0) unattributed = required<number>();
 }
 
 /** A proof that a run is closed, by digest; the agent stores it beside the start. */
 export class ClosedRun {
-  @Epoch() epoch = 0;
+  @Epoch() epoch = required<number>();
   @Text(64) proofDigest = '';
 }
 
 /** `POST /vm/start`: each epoch starts at most once per host; a repeat returns the state (F11). */
 export class StartVmCmd {
   @Uuid() vmUuid = '';
-  @Epoch() epoch = 0;
+  @Epoch() epoch = required<number>();
   /** The boot that the server granted this run to; another boot refuses (its ledger would lie). */
   @Text(64) bootId = '';
   @IsString() @MinLength(1) @MaxLength(262_144) domainXml = '';
   /** One entry for each other run of this VM: no proof, no start. */
-  @IsArray()
-  @ArrayMaxSize(1_024)
-  @ValidateNested({ each: true })
-  @Type(() => ClosedRun)
-  closedRuns: ClosedRun[] = [];
+  @List(() => ClosedRun, 1_024) closedRuns = required<ClosedRun[]>();
   /** Bound on libvirt's work, milliseconds. */
   @IsInt() @Min(1_000) @Max(600_000) startTimeoutMs = 60_000;
   @Optional() @Text(128) taskId?: string;
@@ -80,9 +63,9 @@ export class StartVmCmd {
 
 export class StartVmRsp extends Rsp {
   @IsIn(VM_STATES) state: VmState = 'Unknown';
-  @Optional() @IsInt() epoch: number | null = null;
-  @Optional() @IsInt() pid: number | null = null;
-  @Optional() @IsInt() startTime: number | null = null;
+  @Nullable() @IsInt() epoch: number | null = null;
+  @Nullable() @IsInt() pid: number | null = null;
+  @Nullable() @IsInt() startTime: number | null = null;
 }
 
 export const DESTROY_PURPOSES = ['stop', 'fence'] as const;
@@ -92,12 +75,8 @@ export type DestroyPurpose = (typeof DESTROY_PURPOSES)[number];
 export class DestroyVmCmd {
   @Uuid() vmUuid = '';
   /** Runs up to this epoch are closed; newer ones are left alone. */
-  @Epoch() fenceEpoch = 0;
-  @IsArray()
-  @ArrayMaxSize(64)
-  @ValidateNested({ each: true })
-  @Type(() => DiskRef)
-  disks: DiskRef[] = [];
+  @Epoch() fenceEpoch = required<number>();
+  @List(() => DiskRef, 64) disks = required<DiskRef[]>();
   /** `stop`: a person's clean stop, tries a graceful shutdown first; `fence`: kill. */
   @IsIn(DESTROY_PURPOSES) purpose: DestroyPurpose = 'fence';
   /** How long a graceful shutdown may take before it is a kill, milliseconds. */
@@ -109,9 +88,9 @@ export class DestroyVmCmd {
 
 /** The verdict of the host itself, and whether that epoch ever began there. */
 export class DestroyVmRsp extends FenceAnswer {
-  @Optional() @ValidateNested() @Type(() => FenceVerdict) verdict?: FenceVerdict;
+  @Optional() @Part(() => FenceVerdict) verdict?: FenceVerdict;
   /** Highest epoch of this VM that ever began here; null: none (read after the barrier). */
-  @Optional() @IsInt() highestBegan: number | null = null;
+  @Nullable() @IsInt() highestBegan: number | null = null;
   /** The host's own record could be read; if not, `highestBegan` says nothing. */
   @IsBoolean() beganKnown = false;
 }
@@ -122,9 +101,9 @@ export class VmStatusCmd {
 }
 
 export class VmStatusRsp extends Rsp {
-  @Optional() @ValidateNested() @Type(() => VmSeen) vm?: VmSeen;
-  @Optional() @IsInt() highestBegan: number | null = null;
-  @Optional() @IsInt() barrierEpoch: number | null = null;
+  @Optional() @Part(() => VmSeen) vm?: VmSeen;
+  @Nullable() @IsInt() highestBegan: number | null = null;
+  @Nullable() @IsInt() barrierEpoch: number | null = null;
   @Text(64) bootId = '';
 }
 
@@ -135,13 +114,9 @@ export class VmDomainCmd {
 
 export class VmDomainRsp extends Rsp {
   @Text(256) name = '';
-  @IsInt() @Min(1) memoryMiB = 1;
-  @IsInt() @Min(1) cpus = 1;
+  @IsInt() @Min(1) memoryMiB = required<number>();
+  @IsInt() @Min(1) cpus = required<number>();
   /** Writable disks, as qemu opens them. */
-  @IsArray()
-  @ArrayMaxSize(64)
-  @ValidateNested({ each: true })
-  @Type(() => DiskRef)
-  disks: DiskRef[] = [];
+  @List(() => DiskRef, 64) disks = required<DiskRef[]>();
   @IsString() @MaxLength(262_144) domainXml = '';
 }

@@ -1,11 +1,10 @@
-import { Type } from './nested.js';
-import { IsIn, IsInt, IsNumber, Min, ValidateNested } from 'class-validator';
-import { Optional, Text, Uuid } from './rules.js';
+import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
+import { NumberInQuery, Optional, Part, Text, Uuid } from './rules.js';
 import { VmSeen } from './vm.js';
 
 export class WatchCmd {
   /** Milliseconds between heartbeats that the server wishes. */
-  @Optional() @IsInt() @Min(100) heartbeatEveryMs?: number;
+  @Optional() @NumberInQuery() @IsInt() @Min(100) @Max(60_000) heartbeatEveryMs?: number;
 }
 
 export const WATCH_KINDS = ['heartbeat', 'vm'] as const;
@@ -23,5 +22,5 @@ export class WatchItem {
   /** Heartbeats: load average over one minute. */
   @Optional() @IsNumber() load1?: number;
   /** VM events: what is true now. */
-  @Optional() @ValidateNested() @Type(() => VmSeen) vm?: VmSeen;
+  @Optional() @Part(() => VmSeen) vm?: VmSeen;
 }
