@@ -40,26 +40,38 @@ export function makeMessageBus(clock: Clock, log: Logger): MessageBus {
   const queue = makeKeyedQueue(MAX_QUEUED_PER_RESOURCE);
   const flights = makeSingleFlight();
 
-  const run = async <Name extends MessageName>(
+  /**
+   * The caller hears at the time-out at the latest; the resource's queue waits until the run has
+   * really settled, or a second run could overlap one that did not heed its signal.
+   */
+  const inSlot = <Name extends MessageName>(
     name: Name,
     message: MessageOf<Name>,
     handler: MessageHandler<Name>,
-  ): Promise<ReplyOf<Name>> =>
-    withLimit({ clock, ms: message.timeoutMs, what: name }, (signal) =>
-      handler.run(message, signal),
-    );
+  ): Promise<ReplyOf<Name>> => {
+    const key = handler.queue?.(message);
+    return new Promise((resolve, reject) => {
+      const occupy = async (): Promise<void> => {
+        let running: Promise<ReplyOf<Name>> | undefined;
+        const limit = { clock, ms: message.timeoutMs, what: name };
+        withLimit(limit, (signal) => (running = handler.run(message, signal))).then(
+          resolve,
+          reject,
+        );
+        await running?.catch(() => undefined);
+      };
+      (key === undefined ? occupy() : queue.run(key, occupy)).catch(reject);
+    });
+  };
 
   const deliver = <Name extends MessageName>(
     name: Name,
     message: MessageOf<Name>,
     handler: MessageHandler<Name>,
   ): Promise<ReplyOf<Name>> => {
-    const key = handler.queue?.(message);
-    const start = (): Promise<ReplyOf<Name>> => run(name, message, handler);
-    const queued = (): Promise<ReplyOf<Name>> =>
-      key === undefined ? start() : queue.run(key, start);
+    const start = (): Promise<ReplyOf<Name>> => inSlot(name, message, handler);
     const signature = handler.flight?.(message);
-    return signature === undefined ? queued() : flights.run(`${name} ${signature}`, queued);
+    return signature === undefined ? start() : flights.run(`${name} ${signature}`, start);
   };
 
   return {

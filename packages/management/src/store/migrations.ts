@@ -51,6 +51,13 @@ const inventory: Record<string, Column[]> = {
     ['parametersJson', 'text'],
     ['verifiedAt', 'text', 'null'],
   ],
+  powerOrders: [
+    ['uuid', 'text', 'primary'],
+    ['hostUuid', 'text'],
+    ['orderedAt', 'text'],
+    ['resolvedAt', 'text', 'null'],
+    ['result', 'text', 'null'],
+  ],
   vms: [
     ['uuid', 'text', 'primary'],
     ['clusterUuid', 'text'],
@@ -95,6 +102,7 @@ const work: Record<string, Column[]> = {
     ['factsJson', 'text'],
     ['createdAt', 'text'],
     ['expiresAt', 'text', 'null'],
+    ['usedAt', 'text', 'null'],
     ['voidedReason', 'text', 'null'],
     ['previousDigest', 'text'],
     ['digest', 'text'],

@@ -105,6 +105,15 @@ export interface PowerDevicesTable {
   verifiedAt: string | null;
 }
 
+/** A power command that was given; unresolved until the device's state was read back after it. */
+export interface PowerOrdersTable {
+  uuid: string;
+  hostUuid: string;
+  orderedAt: string;
+  resolvedAt: string | null;
+  result: string | null;
+}
+
 export interface VmsTable {
   uuid: string;
   clusterUuid: string;
@@ -153,6 +162,8 @@ export interface ProofsTable {
   factsJson: string;
   createdAt: string;
   expiresAt: string | null;
+  /** When a start first relied on it; from then on it can't be voided. */
+  usedAt: string | null;
   /** Why it can't be used any more (F41). */
   voidedReason: string | null;
   previousDigest: string;
@@ -256,6 +267,7 @@ export interface Database {
   clusters: ClustersTable;
   hosts: HostsTable;
   powerDevices: PowerDevicesTable;
+  powerOrders: PowerOrdersTable;
   vms: VmsTable;
   runs: RunsTable;
   proofs: ProofsTable;

@@ -1,0 +1,257 @@
+import { isoNow, type Clock, type Random } from '@fenceline/common';
+import { DomainError, type ClosedRun } from '@fenceline/protocol';
+import { CHAIN_START, proofDigest } from '../../fencing/digest.js';
+import type { FenceProof } from '../../fencing/proof.js';
+import type { ProofsTable } from '../../store/schema.js';
+import type { Queryable, Store } from '../../store/store.js';
+import { grantProblem, proofProblem, type LiveElsewhere } from './grantRule.js';
+import { runName, runOf, type Run } from './run.js';
+
+/**
+ * The sole right to run a VM on one host, as recorded in the ledger. Only the ledger makes one,
+ * and a start command is only made from one.
+ */
+export class RunGrant {
+  // safety: nominal; no object literal can pose as a grant.
+  readonly #brand = true;
+  private constructor(
+    readonly run: Run,
+    readonly closedRuns: readonly ClosedRun[],
+  ) {}
+
+  /** For the ledger alone. */
+  static record(run: Run, closedRuns: readonly ClosedRun[]): RunGrant {
+    const grant = new RunGrant(run, closedRuns);
+    return grant.#brand ? grant : grant;
+  }
+}
+
+export interface GrantRequest {
+  vmUuid: string;
+  hostUuid: string;
+  /** Boot id of the destination as its link shows it now. */
+  bootId: string;
+  /** Where the VM is seen alive right now, from fresh lists (F38). */
+  liveOn: readonly LiveElsewhere[];
+  /** Monotonic age in ms of each host's last sign of life, by host uuid (F41). */
+  silentForMs: (hostUuid: string) => number;
+}
+
+/** The ledger of runs: who may run a VM. Check and record in one call; no half of it. */
+export interface Ledger {
+  openRuns(vmUuid: string, on?: Queryable): Promise<Run[]>;
+  openRunsOnHost(hostUuid: string): Promise<Run[]>;
+  /**
+   * Opens the next run, state `maybe`, committed before anybody acts on it (F33).
+   * @throws DomainError REFUSED if any other run is open, a proof no longer holds, or the VM is
+   *   seen alive.
+   */
+  grant(request: GrantRequest): Promise<RunGrant>;
+  /**
+   * Takes back, and says why, every proof that no longer holds and that no start relied on yet
+   * (F41); its run is open again.
+   */
+  reviseProofs(request: Pick<GrantRequest, 'vmUuid' | 'silentForMs'>): Promise<string[]>;
+  /** `maybe` → `running`, when its host reports it with that epoch. */
+  seenRunning(vmUuid: string, epoch: number): Promise<void>;
+  /** Records a run that was found, not granted (import, adoption). */
+  adopt(found: { vmUuid: string; epoch: number; hostUuid: string; bootId: string }): Promise<Run>;
+  /** Stores the proof in the chain and closes its run with it; twice is harmless. */
+  close(proof: FenceProof, taskUuid: string | null): Promise<ProofsTable>;
+}
+
+interface Tools {
+  store: Store;
+  clock: Clock;
+  random: Random;
+}
+
+export function makeLedger(tools: Tools): Ledger {
+  const { store, clock } = tools;
+  return {
+    openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
+    openRunsOnHost: async (hostUuid) => {
+      const rows = await store.db
+        .selectFrom('runs')
+        .selectAll()
+        .where('hostUuid', '=', hostUuid)
+        .where('state', '!=', 'closed')
+        .orderBy('openedAt')
+        .execute();
+      return rows.map(runOf);
+    },
+    grant: (request) => store.transaction((tx) => grant(tx, tools, request)),
+    reviseProofs: (request) => store.transaction((tx) => reviseProofs(tx, tools, request)),
+    seenRunning: async (vmUuid, epoch) => {
+      await store.db
+        .updateTable('runs')
+        .set({ state: 'running' })
+        .where('vmUuid', '=', vmUuid)
+        .where('epoch', '=', epoch)
+        .where('state', 'in', ['maybe', 'incoming'])
+        .execute();
+    },
+    adopt: (found) =>
+      store.transaction(async (tx) => {
+        const run = {
+          ...found,
+          state: 'running' as const,
+          ...closedFields,
+          openedAt: isoNow(clock),
+        };
+        await tx.insertInto('runs').values(run).execute();
+        await tx
+          .updateTable('vms')
+          .set((eb) => ({ epoch: eb.fn<number>('max', ['epoch', eb.val(found.epoch)]) }))
+          .where('uuid', '=', found.vmUuid)
+          .execute();
+        return runOf(run);
+      }),
+    close: (proof, taskUuid) => store.transaction((tx) => close(tx, tools, { proof, taskUuid })),
+  };
+}
+
+const closedFields = { closedAt: null, proofUuid: null };
+
+async function openRuns(on: Queryable, vmUuid: string): Promise<Run[]> {
+  const rows = await on
+    .selectFrom('runs')
+    .selectAll()
+    .where('vmUuid', '=', vmUuid)
+    .where('state', '!=', 'closed')
+    .orderBy('epoch')
+    .execute();
+  return rows.map(runOf);
+}
+
+async function grant(tx: Queryable, tools: Tools, request: GrantRequest): Promise<RunGrant> {
+  const { vmUuid } = request;
+  const vm = await tx
+    .selectFrom('vms')
+    .select(['uuid', 'epoch'])
+    .where('uuid', '=', vmUuid)
+    .executeTakeFirst();
+  if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${vmUuid}`);
+  const open = await openRuns(tx, vmUuid);
+  const proofs = await closingProofs(tx, vmUuid);
+  const unused = proofs.filter((proof) => proof.usedAt === null);
+  // safety: the one gate of every start, in the same transaction that records the new run.
+  const problem = grantProblem({ request, open, unused, now: isoNow(tools.clock) });
+  if (problem !== undefined) throw new DomainError('REFUSED', problem, { vmUuid });
+  const epoch = vm.epoch + 1;
+  const run: Run = {
+    vmUuid,
+    epoch,
+    hostUuid: request.hostUuid,
+    bootId: request.bootId,
+    state: 'maybe',
+    openedAt: isoNow(tools.clock),
+    ...closedFields,
+  };
+  await tx.insertInto('runs').values(run).execute();
+  await tx.updateTable('vms').set({ epoch }).where('uuid', '=', vmUuid).execute();
+  await tx
+    .updateTable('proofs')
+    .set({ usedAt: isoNow(tools.clock) })
+    .where('vmUuid', '=', vmUuid)
+    .where('usedAt', 'is', null)
+    .execute();
+  const closed = proofs.map((proof) => ({ epoch: proof.epoch, proofDigest: proof.digest }));
+  return RunGrant.record(run, closed.slice(-1_024));
+}
+
+/** The proofs that close runs of this VM now; voided ones close nothing any more. */
+async function closingProofs(on: Queryable, vmUuid: string): Promise<ProofsTable[]> {
+  return on
+    .selectFrom('proofs')
+    .innerJoin('runs', 'runs.proofUuid', 'proofs.uuid')
+    .selectAll('proofs')
+    .where('runs.vmUuid', '=', vmUuid)
+    .orderBy('proofs.epoch')
+    .execute();
+}
+
+/**
+ * safety: a person's word is only as good as the silence it stood on; what voids it opens the run
+ * again, so that another proof must close it.
+ */
+async function reviseProofs(
+  tx: Queryable,
+  { clock }: Tools,
+  { vmUuid, silentForMs }: Pick<GrantRequest, 'vmUuid' | 'silentForMs'>,
+): Promise<string[]> {
+  const reasons: string[] = [];
+  for (const proof of await closingProofs(tx, vmUuid)) {
+    const now = isoNow(clock);
+    const problem =
+      proof.usedAt === null
+        ? proofProblem(proof, { now, silentForMs: silentForMs(proof.hostUuid) })
+        : undefined;
+    if (problem === undefined) continue;
+    reasons.push(problem);
+    await tx
+      .updateTable('proofs')
+      .set({ voidedReason: problem })
+      .where('uuid', '=', proof.uuid)
+      .execute();
+    await tx
+      .updateTable('runs')
+      .set({ state: 'maybe', closedAt: null, proofUuid: null })
+      .where('proofUuid', '=', proof.uuid)
+      .execute();
+  }
+  return reasons;
+}
+
+async function close(
+  tx: Queryable,
+  { clock, random }: Tools,
+  { proof, taskUuid }: { proof: FenceProof; taskUuid: string | null },
+): Promise<ProofsTable> {
+  const { claim } = proof;
+  const { run } = claim;
+  const row = await tx
+    .selectFrom('runs')
+    .selectAll()
+    .where('vmUuid', '=', run.vmUuid)
+    .where('epoch', '=', run.epoch)
+    .executeTakeFirst();
+  if (row === undefined) throw new DomainError('NOT_FOUND', `no ${runName(run)}`);
+  if (row.proofUuid !== null)
+    return tx
+      .selectFrom('proofs')
+      .selectAll()
+      .where('uuid', '=', row.proofUuid)
+      .executeTakeFirstOrThrow();
+  const last = await tx
+    .selectFrom('proofs')
+    .select(['sequence', 'digest'])
+    .orderBy('sequence', 'desc')
+    .executeTakeFirst();
+  const expiresMs = claim.expiresAfterSec;
+  const body = {
+    sequence: (last?.sequence ?? 0) + 1,
+    uuid: random.uuid(),
+    taskUuid,
+    kind: claim.kind,
+    vmUuid: run.vmUuid,
+    epoch: run.epoch,
+    hostUuid: run.hostUuid,
+    bootId: run.bootId,
+    source: claim.source,
+    factsJson: JSON.stringify(claim.facts),
+    createdAt: isoNow(clock),
+    expiresAt:
+      expiresMs === undefined ? null : new Date(clock.wallMs() + expiresMs * 1_000).toISOString(),
+    previousDigest: last?.digest ?? CHAIN_START,
+  };
+  const stored = { ...body, usedAt: null, voidedReason: null, digest: proofDigest(body) };
+  await tx.insertInto('proofs').values(stored).execute();
+  await tx
+    .updateTable('runs')
+    .set({ state: 'closed', closedAt: isoNow(clock), proofUuid: stored.uuid })
+    .where('vmUuid', '=', run.vmUuid)
+    .where('epoch', '=', run.epoch)
+    .execute();
+  return stored;
+}

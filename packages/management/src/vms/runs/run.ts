@@ -1,0 +1,23 @@
+import type { RunsTable, RunState } from '../../store/schema.js';
+
+/** One life of a VM's qemu on one host (F33). */
+export interface Run {
+  vmUuid: string;
+  epoch: number;
+  hostUuid: string;
+  /** Boot of the host that this run was granted for. */
+  bootId: string;
+  state: RunState;
+  openedAt: string;
+  closedAt: string | null;
+  proofUuid: string | null;
+}
+
+export function runOf(row: RunsTable): Run {
+  return { ...row };
+}
+
+/** How a run is named in sentences. */
+export function runName(run: Pick<Run, 'vmUuid' | 'epoch' | 'hostUuid'>): string {
+  return `run ${run.epoch} of VM ${run.vmUuid} on host ${run.hostUuid}`;
+}
