@@ -22,7 +22,7 @@ import { IsArray, IsBoolean, IsInt, IsString } from 'class-validator';
 const HEX = '0123456789abcdef0123456789abcdef';
 
 describe('uuid', () => {
-  test.each([
+  test.each<[unknown, boolean, string]>([
     [HEX, true, 'the 32 digits of a libvirt or ZStack habit'],
     ['01234567-89ab-cdef-0123-456789abcdef', true, 'dashed'],
     ['01234567-89AB-CDEF-0123-456789ABCDEF', true, 'upper case'],
@@ -51,7 +51,7 @@ describe('uuid', () => {
 });
 
 describe('address', () => {
-  test.each([
+  test.each<[unknown, boolean, string]>([
     ['192.0.2.11', true, 'IPv4'],
     ['2001:db8::1', true, 'IPv6'],
     ['::ffff:192.0.2.1', true, 'IPv4 inside IPv6'],
@@ -138,7 +138,7 @@ function problemOf(fields: object): string {
 }
 
 describe('rules of a body', () => {
-  test.each([
+  test.each<[object, string, string]>([
     [{}, '', 'the smallest good one'],
     [{ port: 0 }, 'port', 'ports start at 1'],
     [{ port: 65_536 }, 'port', 'and end at 65535'],
@@ -184,7 +184,7 @@ class Query {
 }
 
 describe('rules of a query', () => {
-  test.each([
+  test.each<[object, object | string, string]>([
     [{ limit: '25', all: 'true' }, { limit: 25, all: true }, 'text becomes what is meant'],
     [{ limit: 25, all: false }, { limit: 25, all: false }, 'values stay'],
     [{ limit: '', all: 'false' }, 'limit', 'no text is no number'],
