@@ -1,1 +1,10 @@
-export {};
+export * from './agentCore.js';
+export * from './host/fenceAccess.js';
+export * from './host/hostView.js';
+export * from './libvirt/domainXml.js';
+export * from './libvirt/libvirt.js';
+export * from './probe/signsOfLife.js';
+export * from './vms/hostState.js';
+export * from './vms/localFence.js';
+export * from './vms/memoryHostState.js';
+export * from './vms/processes.js';

@@ -1,0 +1,118 @@
+import {
+  envelopeError,
+  makeDispatcher,
+  sleep,
+  type Clock,
+  type Dispatcher,
+  type Handlers,
+  type Logger,
+  type Random,
+} from '@fenceline/common';
+import {
+  agentRoutes,
+  agentStreams,
+  DomainError,
+  type WatchCmd,
+  type WatchItem,
+} from '@fenceline/protocol';
+import type { FenceAccess } from './host/fenceAccess.js';
+import { hostRoutes } from './host/hostRoutes.js';
+import type { HostView } from './host/hostView.js';
+import { watchHost } from './host/watchStream.js';
+import type { Libvirt, LibvirtEvents } from './libvirt/libvirt.js';
+import { scanHost } from './probe/scanHost.js';
+import type { EchoCaller, SignsOfLife } from './probe/signsOfLife.js';
+import type { HostState } from './vms/hostState.js';
+import type { LocalFence } from './vms/localFence.js';
+import type { Processes } from './vms/processes.js';
+import { dropEndedGrants } from './vms/startVm.js';
+import { vmRoutes } from './vms/vmRoutes.js';
+import { makeVmTracker } from './vms/vmTracker.js';
+
+/** The work of a peer: closing runs on another host over SSH. */
+export type PeerFence = Pick<Handlers<typeof agentRoutes>, 'fenceVm' | 'fenceVms'>;
+
+/** Everything that the agent needs of the world; real adapters, or a simulated host. */
+export interface AgentPorts {
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  libvirt: Libvirt;
+  libvirtEvents: LibvirtEvents;
+  processes: Processes;
+  state: HostState;
+  host: HostView;
+  fenceAccess: FenceAccess;
+  localFence: LocalFence;
+  peerFence: PeerFence;
+  echo: EchoCaller;
+  signs: SignsOfLife;
+}
+
+/** A whole agent without its network: the seam at the typed route. */
+export interface AgentCore {
+  /** New with each start of the program. */
+  readonly agentInstance: string;
+  /** Takes calls from `start` until `stop`; before and after it answers STOPPING. */
+  readonly dispatcher: Dispatcher;
+  /** The watch stream without the dispatcher, for callers in the same process. */
+  watch(command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem>;
+  start(): Promise<void>;
+  /** Refuses new calls, ends streams, waits a moment for work in hand. VMs live on. */
+  stop(): Promise<void>;
+}
+
+/** Longest wait for work in hand when stopping; a start goes on in its own process anyway. */
+const STOP_WAIT_MS = 5_000;
+
+export function composeAgent(ports: AgentPorts): AgentCore {
+  const agentInstance = ports.random.uuid();
+  const stopping = new AbortController();
+  const tracker = makeVmTracker({ ...ports, events: ports.libvirtEvents });
+  const vms = vmRoutes({ ...ports, tracker });
+  const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
+    watchHost(
+      { ...ports, tracker, agentInstance },
+      command,
+      AbortSignal.any([signal, stopping.signal]),
+    );
+  const handlers: Handlers<typeof agentRoutes & typeof agentStreams> = {
+    ...hostRoutes({ ...ports, agentInstance }),
+    ...vms.handlers,
+    fenceVm: ports.peerFence.fenceVm,
+    fenceVms: ports.peerFence.fenceVms,
+    scanHost: (command, { signal }) => scanHost(ports, command, signal),
+    watch: (command, { signal }) => watch(command, signal),
+  };
+  const inner = makeDispatcher({ ...agentRoutes, ...agentStreams }, handlers, {
+    log: ports.log,
+    errorBody: envelopeError,
+  });
+  let open = false;
+  return {
+    agentInstance,
+    watch,
+    dispatcher: {
+      handle: async (call) => (open ? inner.handle(call) : notOpen()),
+    },
+    start: async () => {
+      await dropEndedGrants(ports);
+      tracker.start();
+      open = true;
+    },
+    stop: async () => {
+      open = false;
+      stopping.abort(new DomainError('STOPPING', 'the agent stops'));
+      await tracker.stop();
+      const waited = new AbortController();
+      const limit = sleep(ports.clock, STOP_WAIT_MS, waited.signal).catch(() => undefined);
+      await Promise.race([vms.idle(), limit]);
+      waited.abort(new Error('stopped'));
+    },
+  };
+}
+
+function notOpen(): Awaited<ReturnType<Dispatcher['handle']>> {
+  const error = new DomainError('STOPPING', 'the agent is starting or stopping');
+  return { kind: 'answer', answer: { status: error.status, body: envelopeError(error) } };
+}

@@ -1,0 +1,93 @@
+import { makeKeyedQueue, type Handlers } from '@fenceline/common';
+import {
+  CapacityRsp,
+  ConnectHostRsp,
+  dashed,
+  DomainError,
+  EchoRsp,
+  FactsRsp,
+  FENCELINE_VERSION,
+  ok,
+  PingRsp,
+  PROTOCOL_VERSION,
+  type agentRoutes,
+  type ConnectHostCmd,
+} from '@fenceline/protocol';
+import type { Libvirt } from '../libvirt/libvirt.js';
+import type { HostState } from '../vms/hostState.js';
+import type { FenceAccess } from './fenceAccess.js';
+import type { HostView } from './hostView.js';
+
+export interface HostRoutePorts {
+  state: HostState;
+  host: HostView;
+  libvirt: Libvirt;
+  fenceAccess: FenceAccess;
+  /** New with each start of this program. */
+  agentInstance: string;
+}
+
+type HostRouteName = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity';
+
+/** The routes about the host itself. */
+export function hostRoutes(
+  ports: HostRoutePorts,
+): Pick<Handlers<typeof agentRoutes>, HostRouteName> {
+  const one = makeKeyedQueue(16);
+  return {
+    connect: (command) => one.run('connect', () => connect(ports, command)),
+    echo: async ({ nonce }) => {
+      const { hostUuid } = await ports.state.identity();
+      return ok(EchoRsp, { nonce, ...(hostUuid === undefined ? {} : { hostUuid }) });
+    },
+    ping: async () => {
+      const { hostUuid } = await ports.state.identity();
+      const { bootId } = await ports.host.boot();
+      return ok(PingRsp, {
+        agentInstance: ports.agentInstance,
+        agentVersion: FENCELINE_VERSION,
+        protocolVersion: PROTOCOL_VERSION,
+        bootId,
+        ...(hostUuid === undefined ? {} : { hostUuid }),
+      });
+    },
+    facts: () => facts(ports),
+    capacity: async () => ok(CapacityRsp, await ports.host.capacity()),
+  };
+}
+
+/** Safe to repeat: the same host uuid again changes nothing but the siblings. */
+async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<ConnectHostRsp> {
+  const hostUuid = dashed(command.hostUuid);
+  const before = await ports.state.identity();
+  if (before.hostUuid !== undefined && before.hostUuid !== hostUuid)
+    throw new DomainError('CONFLICT', `this host is ${before.hostUuid} already`, {
+      hostUuid: before.hostUuid,
+      asked: hostUuid,
+    });
+  const siblings = command.siblings.filter((sibling) => dashed(sibling.hostUuid) !== hostUuid);
+  await ports.fenceAccess.install(siblings);
+  await ports.state.adopt(hostUuid, command.runs);
+  const { seeded } = await ports.state.identity();
+  const { bootId } = await ports.host.boot();
+  const { addresses, sshHostKeys } = await ports.host.facts();
+  return ok(ConnectHostRsp, {
+    agentInstance: ports.agentInstance,
+    agentVersion: FENCELINE_VERSION,
+    bootId,
+    fencePublicKey: await ports.fenceAccess.publicKey(),
+    sshHostKeys,
+    addresses,
+    seeded,
+  });
+}
+
+async function facts({ host, libvirt }: HostRoutePorts): Promise<FactsRsp> {
+  const [boot, seen, versions] = await Promise.all([host.boot(), host.facts(), libvirt.versions()]);
+  return ok(FactsRsp, {
+    ...boot,
+    ...seen,
+    libvirtVersion: versions.libvirt,
+    qemuVersion: versions.qemu,
+  });
+}

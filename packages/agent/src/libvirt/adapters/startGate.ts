@@ -1,0 +1,98 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import type { Readable, Writable } from 'node:stream';
+import { messageOf } from '@fenceline/common';
+import { DomainError } from '@fenceline/protocol';
+import { parseStat } from '../../vms/parseProcess.js';
+import type { PendingStart } from '../libvirt.js';
+import { libvirtFailure } from '../parse.js';
+import { PLAIN_ENVIRONMENT } from './command.js';
+
+/**
+ * Waits for one line and then becomes the command: pid and start time stay. The text is fixed and
+ * the command comes as arguments, so no input is ever read as shell. If the agent dies first, the
+ * read sees the end of the pipe, and the start never happens.
+ */
+const GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null';
+const MAX_BYTES = 64 * 1_024;
+
+type Gate = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/**
+ * Starts the command blocked on its standard input (hostfiles: grants).
+ * @param tidy is called once, when the process has ended.
+ * @throws DomainError LIBVIRT_FAILED if it can't be started.
+ */
+export async function gateStart(
+  command: readonly string[],
+  tidy: () => Promise<void>,
+): Promise<PendingStart> {
+  // A group of its own, so that a signal to the agent's group does not end a start under way.
+  const child: Gate = spawn('/bin/sh', ['-c', GATE, 'fenceline-start', ...command], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: PLAIN_ENVIRONMENT,
+    detached: true,
+  });
+  const ended = endOf(child).finally(tidy);
+  // The pipe may break at any moment; how it ended is what `ended` tells.
+  child.stdin.on('error', () => undefined);
+  const { pid } = child;
+  const startTime = pid === undefined ? undefined : await startTimeOf(pid);
+  if (pid === undefined || startTime === undefined) {
+    const { failure } = await ended;
+    throw new DomainError('LIBVIRT_FAILED', `can't prepare a start: ${failure ?? 'it ended'}`);
+  }
+  return {
+    pid,
+    startTime,
+    go: (timeoutMs) => go(child, ended, timeoutMs),
+    abandon: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+interface End {
+  code: number | null;
+  stderr: string;
+  failure?: string;
+}
+
+/** How the process ended, whatever its output pipes do. */
+function endOf(child: Gate): Promise<End> {
+  let stderr = '';
+  child.stdout.resume();
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr = (stderr + chunk).slice(0, MAX_BYTES);
+  });
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve({ code: null, stderr, failure: messageOf(error) }));
+    child.on('close', (code) => resolve({ code, stderr }));
+  });
+}
+
+async function go(child: Gate, ended: Promise<End>, timeoutMs: number): Promise<void> {
+  child.stdin.end('go\n');
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), timeoutMs);
+  });
+  const end = await Promise.race([ended, limit]);
+  clearTimeout(timer);
+  if (end === 'late') {
+    child.kill('SIGKILL');
+    throw new DomainError('TIMED_OUT', `libvirt did not finish the start in ${timeoutMs} ms`);
+  }
+  if (end.code === null)
+    throw new DomainError('LIBVIRT_FAILED', 'the start was ended from outside, as by a fence');
+  if (end.code !== 0) throw libvirtFailure('start', end.stderr);
+}
+
+async function startTimeOf(pid: number): Promise<number | undefined> {
+  try {
+    return parseStat(await readFile(`/proc/${pid}/stat`, 'utf8'))?.startTime;
+  } catch {
+    return undefined;
+  }
+}
