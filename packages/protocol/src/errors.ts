@@ -16,12 +16,14 @@ export const ERROR_STATUS = {
   REFUSED: 409,
   TOO_LARGE: 413,
   OWN_HOST: 400,
+  TOO_MANY_REQUESTS: 429,
   INTERNAL: 500,
   LIBVIRT_FAILED: 502,
   IMAGE_LOCKED: 409,
   TIMED_OUT: 504,
   STOPPING: 503,
   HOST_UNREACHABLE: 503,
+  STORE_FAILED: 507,
 } as const satisfies Record<string, number>;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;

@@ -1,4 +1,16 @@
 export * from './agentRoutes.js';
+export * from './api/access.js';
+export * from './api/apiRoutes.js';
+export * from './api/clusters.js';
+export * from './api/events.js';
+export * from './api/hosts.js';
+export { MAX_PAGE, Page, PageQuery } from './api/rules.js';
+export * from './api/settings.js';
+export { apiStreams } from './api/siteRoutes.js';
+export * from './api/status.js';
+export * from './api/tasks.js';
+export * from './api/values.js';
+export * from './api/vms.js';
 export * from './body.js';
 export * from './client.js';
 export * from './decorators.js';

@@ -1,0 +1,156 @@
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsIn,
+  IsInt,
+  IsString,
+  Matches,
+  MaxLength,
+  Min,
+  MinLength,
+} from 'class-validator';
+import {
+  Address,
+  List,
+  Nullable,
+  Optional,
+  Part,
+  Port,
+  required,
+  rule,
+  Text,
+  Uuid,
+} from '../rules.js';
+import { NewName, Page, PageQuery, Reason, Ref, Time } from './rules.js';
+import {
+  HOST_STATES,
+  HOST_STATUSES,
+  LIVENESSES,
+  type HostState,
+  type HostStatus,
+  type Liveness,
+} from './values.js';
+
+/** What may be told of a power device: never its parameters (F28). */
+export class PowerDeviceView {
+  @Text(1_024) agent = required<string>();
+  /** When off, read back, on was last seen to act on exactly this host; null: not proven. */
+  @Nullable() @Time() verifiedAt: string | null = null;
+}
+
+export class HostView {
+  @Uuid() uuid = required<string>();
+  @Text(256) name = required<string>();
+  @Uuid() clusterUuid = required<string>();
+  @Text(256) clusterName = required<string>();
+  @Text(64) hypervisor = required<string>();
+  @IsArray() @Address({ each: true }) addresses = required<string[]>();
+  @Port() agentPort = required<number>();
+  @Port() sshPort = required<number>();
+  @Text(64) sshUsername = required<string>();
+  @IsIn(HOST_STATUSES) status = required<HostStatus>();
+  @IsIn(HOST_STATES) state = required<HostState>();
+  @IsIn(LIVENESSES) liveness = required<Liveness>();
+  /** One sentence: why it is judged so. */
+  @Text() livenessReason = required<string>();
+  @Nullable() @Time() quarantinedUntil: string | null = null;
+  @Nullable() @Text(64) bootId: string | null = null;
+  @Nullable() @Text(32) agentVersion: string | null = null;
+  @Nullable() @IsInt() cpus: number | null = null;
+  @Nullable() @IsInt() memoryMiB: number | null = null;
+  @Nullable() @Time() lastSignOfLifeAt: string | null = null;
+  @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
+  /** Runs of VMs there that are not proven over. */
+  @IsInt() @Min(0) openRuns = required<number>();
+  @Time() createdAt = required<string>();
+}
+
+export class HostPage extends Page {
+  @List(() => HostView) items = required<HostView[]>();
+}
+
+export class ListHostsRequest extends PageQuery {
+  @Optional() @Ref() cluster?: string;
+  @Optional() @IsIn(HOST_STATUSES) status?: HostStatus;
+  @Optional() @IsIn(HOST_STATES) state?: HostState;
+  @Optional() @IsIn(LIVENESSES) liveness?: Liveness;
+}
+
+/** A host by uuid or name. */
+export class HostRequest {
+  @Ref() host = required<string>();
+}
+
+export class HostReasonRequest extends HostRequest {
+  /** For the audit. */
+  @Optional() @Reason() reason?: string;
+}
+
+const PARAMETER = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+function areParameters(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  return (
+    entries.length <= 64 &&
+    entries.every(([name, text]) => PARAMETER.test(name) && isParameterText(text))
+  );
+}
+
+/** fence-agents read `name=value` lines: a line break in a value would be another parameter. */
+function isParameterText(text: unknown): boolean {
+  return typeof text === 'string' && text.length <= 1_024 && !/[\r\n\0]/.test(text);
+}
+
+export class NewPowerDeviceRequest {
+  /** A fence-agents program: a name in PATH or an absolute path. */
+  @Matches(/^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|\/[A-Za-z0-9_./-]{1,1000})$/, {
+    message: '$property must be the name of a fence-agents program or an absolute path',
+  })
+  agent = required<string>();
+  /** Its parameters by name; secret: stored, never shown again. */
+  @rule('areParameters', '$property must map at most 64 parameter names to one-line texts', {
+    holds: areParameters,
+  })
+  parameters = required<Record<string, string>>();
+}
+
+export class AddHostRequest {
+  @NewName() name = required<string>();
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(16)
+  @Address({ each: true })
+  addresses = required<string[]>();
+  @Port() agentPort = 7070;
+  @Port() sshPort = 22;
+  @Matches(/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/, { message: '$property must be a login name' })
+  sshUsername = 'root';
+  /** Uuid or name; absent: the default cluster. */
+  @Optional() @Ref() cluster?: string;
+  @Optional() @Part(() => NewPowerDeviceRequest) powerDevice?: NewPowerDeviceRequest;
+}
+
+export class ConfirmDeadRequest extends HostRequest {
+  /** The host's name, typed by a person. */
+  @IsString() @MinLength(1) @MaxLength(256) typedName = required<string>();
+  @Reason() reason = required<string>();
+}
+
+export class ConfirmDeadView {
+  @Uuid() hostUuid = required<string>();
+  /** VMs whose open run there is now covered by the confirmation. */
+  @IsArray() @Uuid({ each: true }) vmUuids = required<string[]>();
+  @Time() expiresAt = required<string>();
+}
+
+export class PowerVerifiedView {
+  @Uuid() hostUuid = required<string>();
+  @Time() verifiedAt = required<string>();
+}
+
+/** Something that has been taken away. */
+export class RemovedView {
+  @Uuid() uuid = required<string>();
+}
