@@ -137,7 +137,9 @@ static const char *obey(struct service *fresh, int count) {
     int signal_number = count > 2 ? atoi(fresh->words[2]) : 0;
     if (!strcmp(command, "signal") || !strcmp(command, "hold")) {
         if (*command == 'h') service->held = 1, service->again_at = 0;
-        if (service->pid && kill(-service->pid, signal_number) && errno != ESRCH)
+        /* Just after its start it has no process group yet. */
+        if (service->pid && kill(-service->pid, signal_number) &&
+            kill(service->pid, signal_number) && errno != ESRCH)
             return strerror(errno);
         return NULL;
     }

@@ -1,0 +1,12 @@
+import { LabError } from '../labError.js';
+import type { PowerDeviceMode } from '../requests.js';
+
+/** Reads `dead`, `lying`, `slow MS` or `ok`. */
+export function powerDeviceMode(words: readonly string[]): PowerDeviceMode {
+  const [mode, ms = '', ...more] = words;
+  if (mode === 'slow' && /^\d{1,6}$/.test(ms) && more.length === 0) return { mode, ms: Number(ms) };
+  if ((mode === 'ok' || mode === 'dead' || mode === 'lying') && words.length === 1) return { mode };
+  throw new LabError(
+    `The power device can be dead, lying, slow MS or ok, not '${words.join(' ')}'.`,
+  );
+}

@@ -1,0 +1,133 @@
+import { LabError } from '../labError.js';
+import type { Fault, StorageFault } from '../plan/faults.js';
+import { unreachable } from '../unreachable.js';
+import type { LabNode } from './labNode.js';
+import { setSshRule, type Network } from './network.js';
+
+/** What a host suffers from, by what it concerns. All but loose cables are gone with the power. */
+export class HostFaults {
+  private readonly active = new Map<string, string>();
+
+  constructor(
+    private readonly node: LabNode,
+    private readonly network: Network,
+  ) {}
+
+  /** As `lab fault` would be told them. */
+  list(): string[] {
+    const cut = this.network.cutNets(this.node.name);
+    return [
+      ...cut.map((net) => (net === 'management' ? 'mgmt-cut' : 'stor-cut')),
+      ...this.active.values(),
+    ];
+  }
+
+  /** The host lost its power: what it suffered from is over. */
+  forget(): void {
+    this.active.clear();
+  }
+
+  async apply(fault: Fault): Promise<void> {
+    const { node, network } = this;
+    switch (fault.kind) {
+      case 'clear':
+        return this.clear();
+      case 'power':
+        return this.power(fault.on);
+      case 'net':
+        if (fault.cut) {
+          node.mustBeOn(); // a cable of a host that is off cannot be told from a cut one
+          return network.cut(node.name, fault.net);
+        }
+        return network.restore(node.name, fault.net, node.current !== undefined);
+      case 'ssh':
+        return this.ssh(fault.mode);
+      case 'freeze':
+        return this.freeze(fault.frozen);
+      case 'slow':
+        node.mustBeOn();
+        node.group.limitCpu(fault.percent);
+        return this.note('cpu', fault.percent === undefined ? '' : `slow ${fault.percent}`);
+      case 'pids':
+        node.mustBeOn();
+        node.group.limitPids(fault.room);
+        return this.note('pids', fault.room === undefined ? '' : `pids ${fault.room}`);
+      case 'storage':
+        return this.storage(fault.fault);
+      case 'libvirtd':
+        return this.service('libvirtd', fault.mode === 'off' ? 'kill' : fault.mode, 'libvirtd ');
+      case 'service':
+        return this.service(fault.name, fault.mode, `service ${fault.name} `);
+      default:
+        return unreachable(fault);
+    }
+  }
+
+  private async clear(): Promise<void> {
+    const { node, network } = this;
+    await network.restore(node.name, 'management', node.current !== undefined);
+    await network.restore(node.name, 'storage', node.current !== undefined);
+    if (!node.current) return node.boot(network);
+    await this.freeze(false);
+    node.group.limitCpu(undefined);
+    node.group.limitPids(undefined);
+    await this.storage({ mode: 'ok' });
+    await this.ssh('ok');
+    for (const service of await node.on.services.list()) {
+      await node.on.services.release(service.name);
+    }
+    this.active.clear();
+  }
+
+  private async power(on: boolean): Promise<void> {
+    if (on) return this.node.boot(this.network);
+    await this.node.powerOff();
+    this.forget();
+  }
+
+  private async ssh(mode: 'drop' | 'reject' | 'kill' | 'hang' | 'ok'): Promise<void> {
+    const { life } = this.node.on;
+    if (mode === 'drop' || mode === 'reject') {
+      await setSshRule(life.init, mode);
+      return this.note('ssh-rule', `ssh-${mode}`);
+    }
+    if (mode === 'kill' || mode === 'hang') {
+      return this.service('sshd', mode === 'kill' ? 'kill' : 'stop', 'sshd-');
+    }
+    await setSshRule(life.init, 'none');
+    this.note('ssh-rule', '');
+    return this.service('sshd', 'ok', '');
+  }
+
+  private async freeze(frozen: boolean): Promise<void> {
+    const { group } = this.node;
+    this.node.mustBeOn();
+    this.note('freeze', frozen ? 'freeze' : '');
+    if (frozen) await group.freeze();
+    else group.thaw();
+  }
+
+  private async storage(fault: StorageFault): Promise<void> {
+    const { storage } = this.node.on;
+    if (!storage) throw new LabError(`${this.node.name} has no shared storage yet.`);
+    await storage.set(fault);
+    const words = fault.mode === 'slow' ? `slow ${fault.ms}` : fault.mode;
+    this.note('storage', fault.mode === 'ok' ? '' : `storage ${words}`);
+  }
+
+  private async service(name: string, mode: 'kill' | 'stop' | 'ok', prefix: string): Promise<void> {
+    const { services } = this.node.on;
+    if (this.active.has('freeze')) {
+      throw new LabError(`${this.node.name} is frozen: its pid 1 obeys only after a thaw.`);
+    }
+    if (mode === 'kill') await services.kill(name);
+    else if (mode === 'stop') await services.signal(name, 'STOP');
+    else await services.release(name);
+    this.note(`service ${name}`, mode === 'ok' ? '' : `${prefix}${mode}`);
+  }
+
+  private note(about: string, words: string): void {
+    if (words === '') this.active.delete(about);
+    else this.active.set(about, words);
+  }
+}

@@ -1,0 +1,97 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { findAcceleration } from '../acceleration.js';
+import { cgroupLayout } from '../cgroups.js';
+import { LabError, messageOf } from '../labError.js';
+import { buildNatives } from '../natives.js';
+import { labPaths, type LabPaths } from '../plan/paths.js';
+import { identify, isRunning, type ProcessId } from '../processes.js';
+import { cleanUpLeftovers } from '../stateFile.js';
+import { LabDaemon } from './daemon.js';
+
+/**
+ * `main.js DIR locks|nolocks [OWNER_PID OWNER_START]`: the lab's daemon. With an owner the lab ends
+ * as soon as that process has ended, however it did.
+ */
+async function main(): Promise<void> {
+  const [dir, locks, ownerPid, ownerStart] = process.argv.slice(2);
+  const paths = labPaths(dir);
+  mkdirSync(paths.dir, { recursive: true, mode: 0o755 });
+  takeLock(paths);
+  await cleanUpLeftovers(paths);
+  const natives = await buildNatives();
+  const cgroups = cgroupLayout(readFileSync('/proc/mounts', 'utf8'));
+  const acceleration = once(() => findAcceleration(natives));
+  const parts = { paths, natives, cgroups, locks: locks === 'locks' };
+  const daemon = new LabDaemon(parts, acceleration);
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => void daemon.end());
+  }
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`${error.stack ?? error.message}\n`);
+    void daemon.end();
+  });
+  if (ownerPid !== undefined) {
+    watchOwner({ pid: Number(ownerPid), start: Number(ownerStart) }, daemon);
+  }
+  await daemon.listen();
+}
+
+/** @throws LabError if another daemon serves this directory */
+function takeLock(paths: LabPaths): void {
+  const file = path.join(paths.dir, 'daemon.lock');
+  const own = JSON.stringify(identify(process.pid));
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      writeFileSync(file, own, { flag: 'wx' });
+      process.on('exit', () => rmSync(file, { force: true }));
+      return;
+    } catch {
+      dropDeadLock(file);
+    }
+  }
+  throw new LabError(`The lab in ${paths.dir} is being started by somebody else.`);
+}
+
+function dropDeadLock(file: string): void {
+  const holder = readHolder(file);
+  if (holder && isRunning(holder)) {
+    throw new LabError(`Process ${holder.pid} serves this lab already.`);
+  }
+  // By renaming it first, only one of several that find it dead takes it away.
+  const grave = `${file}.${process.pid}`;
+  try {
+    renameSync(file, grave);
+  } catch {
+    return;
+  }
+  rmSync(grave, { force: true });
+}
+
+function readHolder(file: string): ProcessId | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessId;
+  } catch {
+    return undefined;
+  }
+}
+
+function watchOwner(owner: ProcessId, daemon: LabDaemon): void {
+  const timer = setInterval(() => {
+    if (isRunning(owner)) return;
+    clearInterval(timer);
+    void daemon.end();
+  }, 100);
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => (result ??= work());
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exitCode = 1;
+}

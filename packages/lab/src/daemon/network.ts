@@ -1,0 +1,85 @@
+import { LabError } from '../labError.js';
+import {
+  addressScript,
+  cableScript,
+  netsOf,
+  plugScript,
+  switchScript,
+  unplugScript,
+} from '../plan/net.js';
+import type { NetName, NodeName } from '../plan/names.js';
+import { isAlive, type ProcessId } from '../processes.js';
+import { mustRun } from '../run.js';
+
+/** The lab's switch: everything below happens in network namespaces of the lab, never in the machine's. */
+export class Network {
+  /** Loose cables; they stay loose over a reboot, as real ones do. */
+  private readonly loose = new Map<NodeName, Set<NetName>>();
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly sw: ProcessId) {}
+
+  /** Makes the bridges. */
+  async start(): Promise<void> {
+    await inNet(this.sw, ['ip', '-batch', '-'], switchScript());
+  }
+
+  /** Plugs a fresh node in and gives it its addresses. */
+  async connect(node: NodeName, init: ProcessId): Promise<void> {
+    await this.inSwitch(cableScript(node, init.pid, this.loose.get(node) ?? new Set()));
+    await inNet(init, ['ip', '-batch', '-'], addressScript(node));
+  }
+
+  async cut(node: NodeName, net: NetName): Promise<void> {
+    this.mark(node).add(net);
+    await this.inSwitch(unplugScript(node, net));
+  }
+
+  async restore(node: NodeName, net: NetName, isOn: boolean): Promise<void> {
+    if (this.mark(node).delete(net) && isOn) await this.inSwitch(plugScript(node, net));
+  }
+
+  cutNets(node: NodeName): NetName[] {
+    return netsOf(node).filter((net) => this.loose.get(node)?.has(net));
+  }
+
+  private mark(node: NodeName): Set<NetName> {
+    const nets = this.loose.get(node) ?? new Set();
+    this.loose.set(node, nets);
+    return nets;
+  }
+
+  /** One script at a time: two at once would find half of each other's devices. */
+  private inSwitch(script: string): Promise<void> {
+    const work = this.queue.then(() => inNet(this.sw, ['ip', '-batch', '-'], script));
+    this.queue = work.catch(() => undefined);
+    return work;
+  }
+}
+
+export type SshRule = 'drop' | 'reject' | 'none';
+
+/** Lets a host's port 22 drop or refuse what arrives, standing sessions included. */
+export async function setSshRule(host: ProcessId, rule: SshRule): Promise<void> {
+  const verdict = rule === 'drop' ? 'drop' : 'reject with tcp reset';
+  const lines = [
+    'add table inet lab',
+    'delete table inet lab',
+    ...(rule === 'none'
+      ? []
+      : [
+          'add table inet lab',
+          'add chain inet lab in { type filter hook input priority 0; }',
+          `add rule inet lab in tcp dport 22 ${verdict}`,
+        ]),
+  ];
+  await inNet(host, ['nft', '-f', '-'], `${lines.join('\n')}\n`);
+}
+
+/** Runs a program of the machine in just the network namespace of a node. */
+async function inNet(node: ProcessId, command: string[], input: string): Promise<void> {
+  // safety: a pid that has changed hands could lead into the machine's own network
+  if (!isAlive(node)) throw new LabError('The node is off.');
+  const enter = ['nsenter', `--net=/proc/${node.pid}/ns/net`, '--'];
+  await mustRun([...enter, ...command], { input: `${input}\n`, timeoutMs: 10_000 });
+}

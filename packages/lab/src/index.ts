@@ -1,0 +1,10 @@
+export { Lab, type LabDisk, type LabOptions } from './client.js';
+export { checkDisk, type DiskCheck, type Writer } from './disk/checkDisk.js';
+export { HostHandle, NodeHandle, type ExecOptions } from './hostHandle.js';
+export { LabError } from './labError.js';
+export { domainXml, type Acceleration, type DomainOptions } from './plan/domainXml.js';
+export { faultList, parseFault, type Fault } from './plan/faults.js';
+export type { HostName, NodeName } from './plan/names.js';
+export { missingPackages, type MissingPackage } from './requirements.js';
+export type { LabStatus, NodeStatus, PowerDeviceMode, ServiceRequest } from './requests.js';
+export type { RunResult } from './run.js';

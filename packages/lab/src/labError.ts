@@ -1,0 +1,9 @@
+/** Something the lab cannot do, told as a sentence that says what and, where known, what to do. */
+export class LabError extends Error {
+  override readonly name = 'LabError';
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,48 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cgroupLayout, NodeGroup, nodesWithGroups, removeLabGroup } from './cgroups.js';
+import { until } from './limits.js';
+import type { LabPaths } from './plan/paths.js';
+import { isAlive, isRunning, killProcess, type ProcessId } from './processes.js';
+import type { LabState } from './requests.js';
+
+/** The lab's note of its processes; undefined if there is none that can be read. */
+export function readState(paths: LabPaths): LabState | undefined {
+  try {
+    return JSON.parse(readFileSync(paths.state, 'utf8')) as LabState;
+  } catch {
+    return undefined;
+  }
+}
+
+export function writeState(paths: LabPaths, state: LabState): void {
+  writeFileSync(`${paths.state}.new`, JSON.stringify(state), { mode: 0o600 });
+  renameSync(`${paths.state}.new`, paths.state);
+}
+
+/** The lab that runs in this directory; undefined if none does. */
+export function runningLab(paths: LabPaths): LabState | undefined {
+  const state = readState(paths);
+  return state && isRunning(state.daemon) ? state : undefined;
+}
+
+/**
+ * Ends what an earlier run of this very lab directory has left: the processes it noted, whatever
+ * is in its control groups, and its sockets. Call it only when its daemon is dead.
+ */
+export async function cleanUpLeftovers(paths: LabPaths): Promise<void> {
+  const state = readState(paths);
+  const noted: ProcessId[] = Object.values(state?.nodes ?? {})
+    .flatMap((node) => [node?.storage, node?.init])
+    .filter((id) => id !== undefined);
+  for (const id of noted) killProcess(id);
+  const layout = cgroupLayout(readFileSync('/proc/mounts', 'utf8'));
+  for (const name of nodesWithGroups(layout, paths.groupName)) {
+    const group = new NodeGroup(layout, paths.groupName, name);
+    await group.killAll(10_000);
+    await group.remove();
+  }
+  removeLabGroup(layout, paths.groupName);
+  await until(() => !noted.some(isAlive), { limitMs: 10_000, what: 'leftovers to end' });
+  for (const file of [paths.state, paths.daemonSocket, paths.powerSocket])
+    rmSync(file, { force: true });
+}
