@@ -15,13 +15,14 @@ import {
   type WatchCmd,
   type WatchItem,
 } from '@fenceline/protocol';
+import type { SignsOfLife } from './fence/signsOfLife.js';
 import type { FenceAccess } from './host/fenceAccess.js';
 import { hostRoutes } from './host/hostRoutes.js';
 import type { HostView } from './host/hostView.js';
 import { watchHost } from './host/watchStream.js';
 import type { Libvirt, LibvirtEvents } from './libvirt/libvirt.js';
 import { scanHost } from './probe/scanHost.js';
-import type { EchoCaller, SignsOfLife } from './probe/signsOfLife.js';
+import type { EchoCaller } from './probe/echoCaller.js';
 import type { HostState } from './vms/hostState.js';
 import type { LocalFence } from './vms/localFence.js';
 import type { Processes } from './vms/processes.js';

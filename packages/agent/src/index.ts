@@ -3,7 +3,7 @@ export * from './host/fenceAccess.js';
 export * from './host/hostView.js';
 export * from './libvirt/domainXml.js';
 export * from './libvirt/libvirt.js';
-export * from './probe/signsOfLife.js';
+export * from './probe/echoCaller.js';
 export * from './vms/hostState.js';
 export * from './vms/localFence.js';
 export * from './vms/memoryHostState.js';

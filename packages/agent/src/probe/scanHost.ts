@@ -1,7 +1,9 @@
 import { withLimit, type Clock, type Random } from '@fenceline/common';
 import { DomainError, ok, ScanHostRsp, type ScanHostCmd } from '@fenceline/protocol';
+import { signsOf } from '../fence/judgeSigns.js';
+import type { SignsOfLife } from '../fence/signsOfLife.js';
 import { judgeScan, levelOf, type ScanAttempt } from './judgeScan.js';
-import type { EchoCaller, SignsOfLife } from './signsOfLife.js';
+import type { EchoCaller } from './echoCaller.js';
 
 export interface ScanPorts {
   clock: Clock;
@@ -38,37 +40,52 @@ export async function scanHost(
   return ok(ScanHostRsp, judgeScan(command.targetHostUuid, seen));
 }
 
+interface Limits {
+  limitMs: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Echo and signs side by side. An echo is the best that there is, so it ends the attempt: the
+ * signs of a living host are worth no wait.
+ */
 async function lookOnce(
   ports: ScanPorts,
   command: ScanHostCmd,
-  { limitMs, signal }: { limitMs: number; signal: AbortSignal },
+  { limitMs, signal }: Limits,
 ): Promise<ScanAttempt> {
-  const [echoes, signs] = await Promise.all([
-    echoesOf(ports, command, { limitMs, signal }),
-    ports.signs.look(
-      {
-        addresses: command.targetAddresses,
-        agentPort: command.targetAgentPort,
-        sshPort: command.targetHostSshPort,
-      },
-      limitMs,
-      signal,
-    ),
-  ]);
-  return { echoes, signs };
+  const enough = new AbortController();
+  const limits = { limitMs, signal: AbortSignal.any([signal, enough.signal]) };
+  const echoes: (string | undefined)[] = [];
+  const echoing = echoesOf(ports, command, {
+    ...limits,
+    onEcho: (uuid) => {
+      echoes.push(uuid);
+      if (levelOf(command.targetHostUuid, { echoes, signs: [] }) === 'agent')
+        enough.abort(new Error('the agent answered'));
+    },
+  });
+  const target = {
+    addresses: command.targetAddresses,
+    ports: [command.targetAgentPort, command.targetHostSshPort],
+  };
+  const looks = await ports.signs.look(target, { withinMs: limitMs, signal: limits.signal });
+  await echoing;
+  return { echoes, signs: looks.flatMap(signsOf) };
 }
 
 async function echoesOf(
   { clock, random, echo }: ScanPorts,
   command: ScanHostCmd,
-  { limitMs, signal }: { limitMs: number; signal: AbortSignal },
-): Promise<(string | undefined)[]> {
+  { limitMs, signal, onEcho }: Limits & { onEcho: (hostUuid: string | undefined) => void },
+): Promise<void> {
   const port = command.targetAgentPort;
-  const asked = command.targetAddresses.map((address) =>
-    withLimit({ clock, ms: limitMs, what: `echo of ${address}`, signal }, (limit) =>
-      echo.echo({ address, port, nonce: random.hex(16) }, limitMs, limit),
-    ),
-  );
-  const answers = await Promise.allSettled(asked);
-  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const asked = command.targetAddresses.map(async (address) => {
+    const what = `echo of ${address}`;
+    const answer = await withLimit({ clock, ms: limitMs, what, signal }, (limit) =>
+      echo.echo({ address, port, nonce: random.hex(16) }, { limitMs, signal: limit }),
+    );
+    onEcho(answer);
+  });
+  await Promise.allSettled(asked);
 }

@@ -15,6 +15,8 @@ import { PLAIN_ENVIRONMENT } from './command.js';
  */
 const GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null';
 const MAX_BYTES = 64 * 1_024;
+/** A killed process that is still there after this long hangs in the kernel. */
+const ABANDON_LIMIT_MS = 5_000;
 
 type Gate = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -33,7 +35,7 @@ export async function gateStart(
     env: PLAIN_ENVIRONMENT,
     detached: true,
   });
-  const ended = endOf(child).finally(tidy);
+  const ended = endOf(child, tidy);
   // The pipe may break at any moment; how it ended is what `ended` tells.
   child.stdin.on('error', () => undefined);
   const { pid } = child;
@@ -48,7 +50,8 @@ export async function gateStart(
     go: (timeoutMs) => go(child, ended, timeoutMs),
     abandon: async () => {
       child.kill('SIGKILL');
-      await ended;
+      if ((await within(ended, ABANDON_LIMIT_MS)) === 'late')
+        throw new DomainError('TIMED_OUT', `process ${pid} does not end`, { pid });
     },
   };
 }
@@ -60,26 +63,23 @@ interface End {
 }
 
 /** How the process ended, whatever its output pipes do. */
-function endOf(child: Gate): Promise<End> {
+async function endOf(child: Gate, tidy: () => Promise<void>): Promise<End> {
   let stderr = '';
   child.stdout.resume();
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     stderr = (stderr + chunk).slice(0, MAX_BYTES);
   });
-  return new Promise((resolve) => {
+  const end = await new Promise<End>((resolve) => {
     child.on('error', (error) => resolve({ code: null, stderr, failure: messageOf(error) }));
     child.on('close', (code) => resolve({ code, stderr }));
   });
+  await tidy();
+  return end;
 }
 
 async function go(child: Gate, ended: Promise<End>, timeoutMs: number): Promise<void> {
   child.stdin.end('go\n');
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), timeoutMs);
-  });
-  const end = await Promise.race([ended, limit]);
-  clearTimeout(timer);
+  const end = await within(ended, timeoutMs);
   if (end === 'late') {
     child.kill('SIGKILL');
     throw new DomainError('TIMED_OUT', `libvirt did not finish the start in ${timeoutMs} ms`);
@@ -87,6 +87,18 @@ async function go(child: Gate, ended: Promise<End>, timeoutMs: number): Promise<
   if (end.code === null)
     throw new DomainError('LIBVIRT_FAILED', 'the start was ended from outside, as by a fence');
   if (end.code !== 0) throw libvirtFailure('start', end.stderr);
+}
+
+async function within<T>(work: Promise<T>, ms: number): Promise<T | 'late'> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function startTimeOf(pid: number): Promise<number | undefined> {

@@ -30,20 +30,23 @@ async function* follow(
     if (why.includes('Disconnected from')) kill();
   });
   try {
-    const lines = new LineBuffer(MAX_LINE_CHARS);
     let connected = false;
-    for await (const chunk of child.stdout as AsyncIterable<Uint8Array>)
-      for (const line of lines.push(chunk)) {
-        const event = parseEvent(line);
-        if (event !== undefined) yield event;
-        else if (!connected && line.trim() !== '') {
-          connected = true;
-          yield undefined;
-        }
+    for await (const line of linesOf(child.stdout)) {
+      const event = parseEvent(line);
+      if (event !== undefined) yield event;
+      else if (!connected && line.trim() !== '') {
+        connected = true;
+        yield undefined;
       }
+    }
     throw new Error(why.trim() === '' ? 'virsh event ended' : why.trim());
   } finally {
     signal.removeEventListener('abort', kill);
     kill();
   }
+}
+
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const lines = new LineBuffer(MAX_LINE_CHARS);
+  for await (const chunk of chunks) yield* lines.push(chunk);
 }

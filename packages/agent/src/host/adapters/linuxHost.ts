@@ -1,0 +1,66 @@
+import { constants } from 'node:fs';
+import { open, readdir, readFile, readlink } from 'node:fs/promises';
+import { availableParallelism, hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { BootIdentity, HostFacts, HostView } from '../hostView.js';
+import {
+  parseCpuInfo,
+  parseHostKey,
+  parseMemInfo,
+  parseNamespace,
+  reachableAddresses,
+} from '../parseHost.js';
+
+export interface LinuxHostOptions {
+  /** Directory of the sshd's host keys. */
+  sshKeyDir: string;
+  /** Addresses to tell others; empty: all of the machine's own. */
+  addresses: readonly string[];
+}
+
+/** This machine, from `/proc` and the network interfaces. */
+export function linuxHost(options: LinuxHostOptions): HostView {
+  let boot: BootIdentity | undefined;
+  return {
+    boot: async () => {
+      boot ??= {
+        bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
+        pidNamespace: parseNamespace(await readlink('/proc/self/ns/pid')),
+      };
+      return boot;
+    },
+    facts: () => facts(options),
+    capacity: async () => ({
+      cpus: availableParallelism(),
+      ...parseMemInfo(await readFile('/proc/meminfo', 'utf8')),
+    }),
+    load1: async () => Number((await readFile('/proc/loadavg', 'utf8')).split(' ')[0] ?? 0),
+  };
+}
+
+async function facts({ sshKeyDir, addresses }: LinuxHostOptions): Promise<HostFacts> {
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return {
+    hostname: hostname(),
+    ...parseCpuInfo(await readFile('/proc/cpuinfo', 'utf8')),
+    kvmDevice: await opens('/dev/kvm'),
+    addresses: addresses.length > 0 ? [...addresses] : reachableAddresses(own),
+    sshHostKeys: await hostKeys(sshKeyDir),
+  };
+}
+
+async function opens(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, constants.O_RDWR);
+    await file.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function hostKeys(dir: string): Promise<string[]> {
+  const names = (await readdir(dir)).filter((name) => /^ssh_host_.+_key\.pub$/.test(name));
+  const texts = await Promise.all(names.sort().map((name) => readFile(join(dir, name), 'utf8')));
+  return texts.map(parseHostKey).filter((key) => key !== undefined);
+}
