@@ -1,6 +1,7 @@
 import type { MonotonicMs } from '@fenceline/common';
 import type { VmSeen } from '@fenceline/protocol';
 import type { ChannelName } from '../settings/settings.js';
+import type { HostState, HostStatus, Liveness } from '../store/schema.js';
 
 /**
  * What the judgement of a host asks the HA domain to do (the evidence matrix decides which).
@@ -54,4 +55,38 @@ export interface HostPresence {
   bootId(hostUuid: string): string | undefined;
   /** VMs with a live qemu in the host's fresh list (F38); undefined: no fresh list. */
   liveVms(hostUuid: string): readonly VmSeen[] | undefined;
+}
+
+/** A host as other domains need it. */
+export interface HostInfo {
+  uuid: string;
+  name: string;
+  clusterUuid: string;
+  hypervisor: string;
+  /** First one is dialled first. */
+  addresses: readonly string[];
+  agentPort: number;
+  sshPort: number;
+  sshUsername: string;
+  sshHostKeys: readonly string[];
+  status: HostStatus;
+  state: HostState;
+  liveness: Liveness;
+  quarantinedUntil: string | null;
+  agentVersion: string | null;
+  cpus: number | null;
+  memoryMiB: number | null;
+}
+
+/** Reads of the inventory for other domains; always from the store. */
+export interface HostDirectory {
+  find(hostUuid: string): Promise<HostInfo | undefined>;
+  all(): Promise<HostInfo[]>;
+}
+
+/** What the HA domain tells the hosts domain: only it moves `liveness` to and from these (D7). */
+export interface HostFencingMarks {
+  fencingBegan(hostUuid: string, why: string): Promise<void>;
+  /** Every run on the host is proven over. */
+  fenced(hostUuid: string, why: string): Promise<void>;
 }

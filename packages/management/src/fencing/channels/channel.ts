@@ -1,0 +1,34 @@
+import type { HostJudgement } from '../../hosts/contracts.js';
+import type { ChannelName } from '../../settings/settings.js';
+import type { Run } from '../../vms/runs/run.js';
+import type { Vm } from '../../vms/vm.js';
+import type { FenceProof } from '../proof.js';
+
+/** One run to be closed, and what is known. */
+export interface ProofRequest {
+  run: Run;
+  vm: Vm;
+  taskUuid: string;
+  siblingHostUuids: readonly string[];
+  /** The judgement in force of the run's host, asked anew; undefined: it is not suspect. */
+  judgementNow: () => HostJudgement | undefined;
+}
+
+export interface ChannelResult {
+  channel: ChannelName;
+  proof?: FenceProof;
+  /** What the channel found, or why it could not say; a sentence part. */
+  why: string;
+}
+
+/** A way to prove that a run is over (§6). */
+export interface ProofChannel {
+  readonly name: ChannelName;
+  /** Why this channel must not or can't be used here; undefined = it may. */
+  barredBy(request: ProofRequest): string | undefined;
+  /**
+   * Tries to prove it, within limits of its own. The signal asks it to stop; an order that is out
+   * is followed to its end. Never throws.
+   */
+  prove(request: ProofRequest, signal: AbortSignal): Promise<ChannelResult>;
+}

@@ -1,0 +1,71 @@
+import { messageOf } from '@fenceline/common';
+import { agentRoutes, type DestroyVmCmd, type DestroyVmRsp } from '@fenceline/protocol';
+import type { AgentGateway } from '../../hosts/agentGateway.js';
+import type { HostDirectory } from '../../hosts/contracts.js';
+import type { SettingsSource } from '../../settings/settings.js';
+import type { Run } from '../../vms/runs/run.js';
+import type { Vm } from '../../vms/vm.js';
+import { agentAddress } from '../peerFencing.js';
+import type { Judged } from '../proof.js';
+import { proofByAgent } from '../proofs/byAgent.js';
+import type { ProofChannel } from './channel.js';
+
+const CALL_MARGIN_MS = 10_000;
+
+export interface OwnAgentDeps {
+  gateway: AgentGateway;
+  directory: HostDirectory;
+  settings: SettingsSource;
+}
+
+/** The run's own host closes it, behind a barrier; the caller names why. */
+export type CloseOnHost = (
+  run: Run,
+  vm: Vm,
+  options: { stop: boolean; gracefulMs: number; taskUuid: string | null },
+) => Promise<Judged>;
+
+/** @returns a function that never throws: a failed call is a refusal with its reason. */
+export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
+  return async (run, vm, { stop, gracefulMs, taskUuid }) => {
+    const host = await deps.directory.find(run.hostUuid);
+    if (host === undefined) return { refused: 'its host is not in the inventory' };
+    const { sshTimeoutSec, killGraceMs } = deps.settings.current().ha.preFence;
+    const timeoutMs = sshTimeoutSec * 1_000;
+    const command: DestroyVmCmd = {
+      vmUuid: run.vmUuid,
+      fenceEpoch: run.epoch,
+      disks: [...vm.disks],
+      purpose: stop ? 'stop' : 'fence',
+      gracefulMs,
+      timeoutMs,
+      killGraceMs,
+      ...(taskUuid === null ? {} : { taskId: taskUuid }),
+    };
+    let answer: DestroyVmRsp;
+    try {
+      const deadlineMs = timeoutMs + gracefulMs + CALL_MARGIN_MS;
+      answer = await deps.gateway.call(agentAddress(host), agentRoutes.vmDestroy, {
+        command,
+        deadlineMs,
+      });
+    } catch (thrown) {
+      return { refused: `its agent did not answer (${messageOf(thrown)})` };
+    }
+    return proofByAgent({ run, answer, vmDisks: vm.disks, stop });
+  };
+}
+
+/** The suspect's own agent says that its VM is not running, and keeps it so. */
+export function ownAgentChannel(close: CloseOnHost): ProofChannel {
+  return {
+    name: 'own-agent',
+    barredBy: () => undefined,
+    prove: async ({ run, vm, taskUuid }) => {
+      const judged = await close(run, vm, { stop: false, gracefulMs: 0, taskUuid });
+      return 'proof' in judged
+        ? { channel: 'own-agent', proof: judged.proof, why: 'its agent proved it' }
+        : { channel: 'own-agent', why: judged.refused };
+    },
+  };
+}
