@@ -1,6 +1,9 @@
-import { parseBody, problemsOf, type BodyClass } from '@fenceline/protocol';
-import { parse } from 'yaml';
+import { applyDecorators, checkBody, rule, type BodyClass } from '@fenceline/protocol';
+import type { PropertyRule } from '@fenceline/protocol';
+import { Transform } from 'class-transformer';
+import { parse, YAMLParseError } from 'yaml';
 import { messageOf } from './failure.js';
+import { Secret } from './secret.js';
 
 /** Every problem of a configuration at once, one sentence each. */
 export class ConfigError extends Error {
@@ -18,20 +21,25 @@ export interface ConfigSources {
   source: string;
   /** YAML text of the file; empty if there is none. */
   yaml: string;
-  /** Environment; `FENCELINE_HA__PRE_FENCE__MODE` sets `ha.preFence.mode`. */
+  /**
+   * Environment; `FENCELINE_HA__PRE_FENCE__MODE` sets `ha.preFence.mode`. Text stays text where the
+   * default is a text or `undefined`; elsewhere it is read as YAML. An empty one counts as not set.
+   */
   environment: Readonly<Record<string, string | undefined>>;
   /** Highest priority, already as nested fields. */
   flags?: object;
 }
 
-/** Relations between fields, as sentences; empty if all hold. */
+/** Relations between fields, as sentences; empty if all hold. Asked only if every field is valid. */
 export type RelationCheck<T> = (config: T) => string[];
 
 type Tree = Record<string, unknown>;
 
 /**
- * Reads a configuration: file, then environment, then flags; validated as a whole.
- * @throws ConfigError listing every problem: unknown keys, broken rules, broken relations.
+ * Reads a configuration: file, then environment, then flags; validated as a whole. Every setting of
+ * the class needs a default (`undefined` will do) and a rule; a section is an instance of a class.
+ * @throws ConfigError listing every problem: unknown keys, broken rules, broken relations. Settings
+ * are named, values are not: they may be secret.
  */
 export function loadConfig<T extends object>(
   type: BodyClass<T>,
@@ -40,47 +48,104 @@ export function loadConfig<T extends object>(
 ): T {
   const template = new type() as Tree;
   const tree = parseYaml(sources);
-  const unknown = unknownKeys(tree, template, '');
-  applyEnvironment(tree, template, sources);
+  const unknown = [
+    ...unknownKeys(tree, template, ''),
+    ...applyEnvironment(tree, template, sources.environment),
+  ];
   merge(tree, (sources.flags ?? {}) as Tree);
-  if (unknown.length > 0) throw new ConfigError(sources.source, unknown);
-  let config: T;
+  dropEmptySections(tree, template);
+  const { body, problems } = check(type, tree, sources.source);
+  const all = [...unknown, ...problems, ...(problems.length > 0 ? [] : relations(body))];
+  if (all.length > 0) throw new ConfigError(sources.source, all);
+  return body;
+}
+
+function check<T extends object>(type: BodyClass<T>, tree: Tree, source: string) {
   try {
-    config = parseBody(type, tree);
+    return checkBody(type, tree);
   } catch (error) {
-    throw new ConfigError(sources.source, [messageOf(error)]);
+    throw new ConfigError(source, [messageOf(error)]);
   }
-  const problems = [...problemsOf(config), ...relations(config)];
-  if (problems.length > 0) throw new ConfigError(sources.source, problems);
-  return config;
 }
 
 function parseYaml({ source, yaml }: ConfigSources): Tree {
   let parsed: unknown;
   try {
-    parsed = parse(yaml) ?? {};
+    parsed = parse(yaml, { logLevel: 'error' }) ?? {};
   } catch (error) {
-    throw new ConfigError(source, [`not valid YAML: ${messageOf(error).split('\n')[0]}`]);
+    throw new ConfigError(source, [yamlProblem(error)]);
   }
   if (!isTree(parsed)) throw new ConfigError(source, ['the top level must be a map of settings']);
   return parsed;
 }
 
+/** Where and what, by the parser's own code: its message would quote the text. */
+function yamlProblem(error: unknown): string {
+  const at = error instanceof YAMLParseError ? error.linePos?.[0] : undefined;
+  const where = at === undefined ? '' : ` at line ${at.line}, column ${at.col}`;
+  const code = error instanceof YAMLParseError ? ` (${error.code})` : '';
+  return `not valid YAML${where}${code}`;
+}
+
 /** A field whose default is a map of fields can be checked inside; others are leaves. */
 function unknownKeys(tree: Tree, template: Tree, path: string): string[] {
   return Object.entries(tree).flatMap(([key, value]) => {
-    const here = path === '' ? key : `${path}.${key}`;
+    const here = path === '' ? printableKey(key) : `${path}.${printableKey(key)}`;
     if (!Object.hasOwn(template, key)) return [`${here}: unknown setting`];
     const inner = template[key];
     return isTree(value) && isSection(inner) ? unknownKeys(value, inner, here) : [];
   });
 }
 
-function applyEnvironment(tree: Tree, template: Tree, { environment }: ConfigSources): void {
-  for (const [path, sample] of leaves(template, [])) {
-    const name = `FENCELINE_${path.map(upperSnake).join('__')}`;
-    const text = environment[name];
-    if (text !== undefined) set(tree, path, typeof sample === 'string' ? text : parse(text));
+/** `password:hunter2`, with its space forgotten, is a key too. */
+function printableKey(key: string): string {
+  return /^[A-Za-z][A-Za-z0-9_]*$/.test(key) ? key : '(a key that is no name)';
+}
+
+/** @returns what can't be read, and what sets nothing: a misspelt setting must not be lost. */
+function applyEnvironment(
+  tree: Tree,
+  template: Tree,
+  environment: ConfigSources['environment'],
+): string[] {
+  const problems: string[] = [];
+  const settings = new Map(
+    leaves(template, []).map(([path, sample]) => [environmentName(path), { path, sample }]),
+  );
+  for (const [name, text] of Object.entries(environment)) {
+    if (text === undefined || text === '') continue;
+    const setting = settings.get(name);
+    if (setting === undefined) {
+      if (/^FENCELINE_.*__/.test(name)) problems.push(`${name}: unknown setting`);
+      continue;
+    }
+    const value = valueOf(text, setting.sample);
+    if (value === undefined) problems.push(`${name}: not valid YAML`);
+    else set(tree, setting.path, value);
+  }
+  return problems;
+}
+
+function environmentName(path: readonly string[]): string {
+  return `FENCELINE_${path.map(upperSnake).join('__')}`;
+}
+
+function valueOf(text: string, sample: unknown): unknown {
+  if (typeof sample === 'string' || sample === undefined || sample instanceof Secret) return text;
+  try {
+    return parse(text, { logLevel: 'error' }) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `ha:` with nothing under it is a section left at its defaults. */
+function dropEmptySections(tree: Tree, template: Tree): void {
+  for (const [key, inner] of Object.entries(template)) {
+    if (!isSection(inner)) continue;
+    const value = tree[key];
+    if (value === null) delete tree[key];
+    else if (isTree(value)) dropEmptySections(value, inner);
   }
 }
 
@@ -110,8 +175,9 @@ function merge(tree: Tree, extra: Tree): void {
   }
 }
 
+/** `sshTimeoutSec` → `SSH_TIMEOUT_SEC`; units stay whole: `memoryMiB` → `MEMORY_MIB`. */
 function upperSnake(name: string): string {
-  return name.replaceAll(/([A-Z])/g, '_$1').toUpperCase();
+  return name.replaceAll(/[KMGT]iB|[A-Z]/g, (word) => `_${word}`).toUpperCase();
 }
 
 function isTree(value: unknown): value is Tree {
@@ -120,5 +186,18 @@ function isTree(value: unknown): value is Tree {
 
 /** A section is an instance of a class of ours; a plain object is a free map of values. */
 function isSection(value: unknown): value is Tree {
-  return isTree(value) && Object.getPrototypeOf(value) !== Object.prototype;
+  if (!isTree(value) || value instanceof Secret) return false;
+  return Object.getPrototypeOf(value) !== Object.prototype;
 }
+
+/** A setting whose text becomes a `Secret` as it is read; `null` is not one. */
+export const SecretText = (maxChars = 4_096): PropertyRule =>
+  applyDecorators(
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' ? new Secret(value) : value,
+    ),
+    rule('isSecretText', `$property must be text of 1 to ${maxChars} characters`, {
+      holds: (value) =>
+        value instanceof Secret && value.reveal() !== '' && value.reveal().length <= maxChars,
+    }),
+  );

@@ -23,7 +23,10 @@ export interface CallContext {
   signal: AbortSignal;
 }
 
-/** Written twice, as any other type would lose what a handler takes and answers. */
+/**
+ * What serves a route. A stream's handler may throw before it returns its items (a refusal with a
+ * code); what the items throw later can only break the stream.
+ */
 export type Handler<R> =
   R extends Route<infer Req, infer Rsp>
     ? (request: Req, context: CallContext) => Promise<Rsp>
@@ -43,6 +46,8 @@ export interface IncomingCall {
   fields: unknown;
   caller: Caller;
   signal: AbortSignal;
+  /** The caller's own name for this request, so that a repeat is not done twice. */
+  idempotencyKey?: string;
 }
 
 export type Dispatched =
@@ -98,8 +103,7 @@ export function makeDispatcher<Table extends Record<string, object>>(
           throw new DomainError('NO_SUCH_ROUTE', `no such route: ${call.method} ${call.path}`);
         const { route, value, params } = found;
         checkRole(route, call.caller);
-        const fields = typeof call.fields === 'object' ? call.fields : {};
-        const request = parseBody(route.request, { ...fields, ...params });
+        const request = parseBody(route.request, withParams(call.fields, params));
         const context = { caller: call.caller, signal: call.signal };
         if (route.kind === 'stream')
           return { kind: 'stream', items: value(request, context) as AsyncIterable<object> };
@@ -114,6 +118,12 @@ export function makeDispatcher<Table extends Record<string, object>>(
       }
     },
   };
+}
+
+/** Anything but an object stays what it is, for parseBody to refuse. */
+function withParams(fields: unknown, params: Record<string, string>): unknown {
+  const mergeable = typeof fields === 'object' && fields !== null && !Array.isArray(fields);
+  return mergeable ? { ...fields, ...params } : fields;
 }
 
 function checkRole(route: AnyRoute, caller: Caller): void {
