@@ -120,7 +120,9 @@ async function serve(request: Request, response: Response, serving: Serving): Pr
     if (!response.writableFinished) gone.abort(new Error('the caller is gone'));
   });
   const signal = AbortSignal.any([gone.signal, serving.stopping]);
+  const key = request.get('idempotency-key');
   const done = await serving.dispatcher.handle({
+    ...(key === undefined ? {} : { idempotencyKey: key }),
     method: request.method,
     path: request.path,
     fields: fieldsOf(request),
@@ -159,8 +161,6 @@ function stoppingError(): DomainError {
 
 /** What body-parser calls its failures (`entity.too.large`); anything else is a defect of ours. */
 function asDomainError(error: unknown, request: Request, { log }: Serving): DomainError {
-  if (error instanceof DomainError) return error;
-  // `identify` may refuse with a reason of its own.
   if (error instanceof DomainError) return error;
   const type = typeof error === 'object' && error !== null && 'type' in error ? error.type : '';
   if (type === 'entity.too.large')
