@@ -1,3 +1,5 @@
+import { asError } from './failure.js';
+
 /** Milliseconds of a clock that never goes back; says nothing about the time of day. */
 export type MonotonicMs = number;
 /** Milliseconds since 1970 UTC; may jump. For display and records, never for elapsed time. */
@@ -85,14 +87,15 @@ export function withLimit<T>(limit: Limit, work: (signal: AbortSignal) => Promis
       return;
     }
     limit.signal?.addEventListener('abort', onOuter, { once: true });
-    work(controller.signal).then(
+    // An async wrapper: a work that throws before its first await must not leave the timer behind.
+    (async () => work(controller.signal))().then(
       (value) => {
         tidy();
         resolve(value);
       },
       (error: unknown) => {
         tidy();
-        reject(error instanceof Error ? error : new Error(String(error)));
+        reject(asError(error));
       },
     );
   });

@@ -18,7 +18,11 @@ export interface Flow<Context> {
   readonly steps: readonly Step<Context>[];
 }
 
-/** Watches a flow go: durable recorders, timelines, tests. A throw of `before` fails the step. */
+/**
+ * Watches a flow go: durable recorders, timelines, tests. A throw of `before`, or of `after` with
+ * `done`, fails the step: what can't be recorded has not happened. `failed` is told when all
+ * rollbacks are over.
+ */
 export interface FlowObserver {
   before?(step: string): Promise<void>;
   after?(step: string, result: 'done' | 'failed' | 'skipped'): Promise<void>;
@@ -41,12 +45,14 @@ export function flow<Context>(name: string, steps: readonly Step<Context>[]): Fl
 
 export interface RunOptions {
   log: Logger;
-  observer?: FlowObserver;
+  observer?: FlowObserver | undefined;
 }
 
 /**
  * Runs the steps in order. If one throws: its own rollback first, then those of the earlier steps
  * in reverse; skipped steps are left out; a rollback that throws is logged and the rest goes on.
+ * A throw of `skip` or of the observer's `before` fails the step too, which then never began: only
+ * the earlier ones are rolled back. What the observer throws after a failure is logged.
  * @throws FlowError with the step's name and what it threw.
  */
 export async function runFlow<Context>(
@@ -56,21 +62,40 @@ export async function runFlow<Context>(
 ): Promise<void> {
   const started: Step<Context>[] = [];
   for (const step of toRun.steps) {
-    if (step.skip?.(context) === true) {
-      await options.observer?.after?.(step.name, 'skipped');
-      continue;
-    }
     try {
-      await options.observer?.before?.(step.name);
-      started.push(step);
-      await step.run(context);
-      await options.observer?.after?.(step.name, 'done');
+      await runStep(step, context, { observer: options.observer, started });
     } catch (thrown) {
       const why = asError(thrown);
       await rollBack(started, context, { why, log: options.log });
-      await options.observer?.after?.(step.name, 'failed');
+      await tellFailed(step, options);
       throw new FlowError(toRun.name, step.name, why);
     }
+  }
+}
+
+async function runStep<Context>(
+  step: Step<Context>,
+  context: Context,
+  { observer, started }: { observer: FlowObserver | undefined; started: Step<Context>[] },
+): Promise<void> {
+  if (step.skip?.(context) === true) {
+    await observer?.after?.(step.name, 'skipped');
+    return;
+  }
+  await observer?.before?.(step.name);
+  started.push(step);
+  await step.run(context);
+  await observer?.after?.(step.name, 'done');
+}
+
+async function tellFailed<Context>(step: Step<Context>, options: RunOptions): Promise<void> {
+  try {
+    await options.observer?.after?.(step.name, 'failed');
+  } catch (thrown) {
+    options.log.error('a failed step could not be recorded', {
+      step: step.name,
+      error: messageOf(thrown),
+    });
   }
 }
 

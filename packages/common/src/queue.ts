@@ -3,7 +3,8 @@ import { DomainError } from '@fenceline/protocol';
 /** Work that shares a key runs one after the other; different keys run side by side. */
 export interface KeyedQueue {
   /**
-   * Runs `work` when everything queued before it under `key` has settled.
+   * Runs `work` when everything queued before it under `key` has settled. It has no limit of its
+   * own: a work that may hang brings one, and none may queue under its own key and wait for it.
    * @throws DomainError REFUSED if the key's queue is full; else what `work` throws.
    */
   run<T>(key: string, work: () => Promise<T>): Promise<T>;

@@ -15,7 +15,7 @@ export function makeRouter<Value>(
 ): (method: string, path: string) => Routed<Value> | undefined {
   const compiled = entries
     .map(({ route, value }) => ({ route, value, parts: route.path.split('/') }))
-    .sort((a, b) => paramCount(a.parts) - paramCount(b.parts));
+    .sort((a, b) => generality(a.parts).localeCompare(generality(b.parts)));
   return (method, path) => {
     const asked = path.split('/');
     for (const { route, value, parts } of compiled) {
@@ -27,8 +27,9 @@ export function makeRouter<Value>(
   };
 }
 
-function paramCount(parts: readonly string[]): number {
-  return parts.filter((part) => part.startsWith(':')).length;
+/** Sorts routes so that at the first part in which two differ in kind, the fixed one is first. */
+function generality(parts: readonly string[]): string {
+  return parts.map((part) => (part.startsWith(':') ? '1' : '0')).join('');
 }
 
 function match(

@@ -11,13 +11,24 @@ export type BodyClass<T extends object> = new () => T;
  * @throws DomainError BAD_INPUT naming each field and its rule, never a value (it may be secret).
  */
 export function parseBody<T extends object>(type: BodyClass<T>, json: unknown): T {
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new DomainError('BAD_INPUT', `the body must be a JSON object (${type.name})`);
-  const instance = instantiate(type, json);
-  const problems = problemsOf(instance);
+  const { body, problems } = checkBody(type, json);
   if (problems.length > 0)
     throw new DomainError('BAD_INPUT', `invalid ${type.name}: ${problems.slice(0, 20).join('; ')}`);
-  return instance;
+  return body;
+}
+
+/**
+ * The same for callers that show every problem: they must not use `body` if there is one.
+ * @throws DomainError BAD_INPUT if `json` is no object at all, or one that can't be read.
+ */
+export function checkBody<T extends object>(
+  type: BodyClass<T>,
+  json: unknown,
+): { body: T; problems: string[] } {
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new DomainError('BAD_INPUT', `the body must be a JSON object (${type.name})`);
+  const body = instantiate(type, json);
+  return { body, problems: problemsOf(body) };
 }
 
 function instantiate<T extends object>(type: BodyClass<T>, json: object): T {

@@ -1,5 +1,9 @@
 import { Agent } from 'node:https';
 import {
+  BadAnswerError,
+  DomainError,
+  refusalOf,
+  RemoteError,
   TransportError,
   type CallOptions,
   type RawAnswer,
@@ -9,10 +13,11 @@ import {
 } from '@fenceline/protocol';
 import axios, { AxiosError, type AxiosInstance, type AxiosRequestConfig } from 'axios';
 import { LineBuffer } from '../lineBuffer.js';
-import type { StreamTransport } from '../streamTransport.js';
+import type { OpenOptions, StreamTransport } from '../streamTransport.js';
 
 const MAX_ANSWER_BYTES = 16 * 1_024 * 1_024;
 const MAX_LINE_CHARS = 1_024 * 1_024;
+const MAX_REFUSAL_CHARS = 64 * 1_024;
 
 export interface AxiosTransportOptions {
   /** `https://host:port` */
@@ -55,7 +60,7 @@ async function send(
   { deadlineMs, signal }: CallOptions,
 ): Promise<RawAnswer> {
   // axios' own `timeout` does not cover a connect that hangs; the signal covers everything.
-  const limit = AbortSignal.timeout(Math.max(1, deadlineMs));
+  const limit = limitOf(deadlineMs);
   try {
     const answer = await http.request<unknown>({
       ...configOf(request),
@@ -68,32 +73,50 @@ async function send(
   }
 }
 
+/** Fires after `ms`, which may be a fraction: what is left of a deadline often is. */
+function limitOf(ms: number): AbortSignal {
+  return AbortSignal.timeout(Math.min(Math.max(1, Math.ceil(ms)), 2 ** 31 - 1));
+}
+
 async function* open(
   http: AxiosInstance,
   request: TransportRequest,
-  options: { connectTimeoutMs: number; signal: AbortSignal },
+  options: OpenOptions,
 ): AsyncGenerator {
   const connecting = new AbortController();
   const timer = setTimeout(() => connecting.abort(), options.connectTimeoutMs);
-  let timedOut = false;
-  connecting.signal.addEventListener('abort', () => (timedOut = true));
   try {
     const answer = await http.request<AsyncIterable<Uint8Array>>({
       ...configOf(request),
       responseType: 'stream',
+      // A stream has no end, so its length has no bound; its lines have one.
+      maxContentLength: -1,
       signal: AbortSignal.any([options.signal, connecting.signal]),
     });
+    if (answer.status !== 200) {
+      const body = await refusalBody(answer.data);
+      throw refusalOf(request.path, { status: answer.status, body });
+    }
     clearTimeout(timer);
-    if (answer.status !== 200)
-      throw new TransportError('other', `${request.path}: HTTP ${answer.status}`);
     yield* items(answer.data);
   } catch (error) {
-    if (timedOut)
+    if (connecting.signal.aborted)
       throw new TransportError('timeout', `no answer within ${options.connectTimeoutMs} ms`);
-    throw error instanceof TransportError ? error : transportError(error);
+    throw isOurs(error) ? error : transportError(error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The body of a refused stream, if it is JSON of a sensible size. */
+async function refusalBody(chunks: AsyncIterable<Uint8Array>): Promise<unknown> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of chunks) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.length > MAX_REFUSAL_CHARS) return undefined;
+  }
+  return asJson(text);
 }
 
 /** Items of newline-delimited JSON or of server-sent events. */
@@ -101,10 +124,27 @@ async function* items(chunks: AsyncIterable<Uint8Array>): AsyncGenerator {
   const lines = new LineBuffer(MAX_LINE_CHARS);
   for await (const chunk of chunks)
     for (const line of lines.push(chunk)) {
-      const text = line.startsWith('data:') ? line.slice(5).trim() : line.trim();
-      if (text === '' || text.startsWith(':')) continue;
-      yield JSON.parse(text) as unknown;
+      // A comment keeps a connection alive; `event:` and `id:` say nothing that the item does not.
+      if (line.trim() === '' || /^(?::|event:|id:|retry:)/.test(line)) continue;
+      const item = asJson(line.startsWith('data:') ? line.slice(5) : line);
+      if (item === undefined) throw new TransportError('other', 'an item of the stream is no JSON');
+      yield item;
     }
+}
+
+/** The parser's own message would quote the text. */
+function asJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function isOurs(error: unknown): boolean {
+  return [TransportError, RemoteError, BadAnswerError, DomainError].some(
+    (type) => error instanceof type,
+  );
 }
 
 const FAILURES: Record<string, TransportFailure> = {

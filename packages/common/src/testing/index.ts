@@ -1,0 +1,3 @@
+export * from './recordingLogger.js';
+export * from './seededRandom.js';
+export * from './virtualClock.js';
