@@ -67,15 +67,15 @@ export class VirtualClock implements Clock {
    * that could settle it.
    */
   async settle<T>(work: Promise<T>, limitMs = 24 * 3_600_000): Promise<T> {
-    let settled = false;
+    const seen = { settled: false };
     const mark = (): void => {
-      settled = true;
+      seen.settled = true;
     };
     work.then(mark, mark);
     await this.#alone(async () => {
       const endMs = this.#nowMs + limitMs;
       await drained();
-      while (!settled) {
+      while (!seen.settled) {
         const next = this.#next();
         if (next === undefined) throw new Error('nothing is left that could settle this');
         if (next.dueMs > endMs) throw new Error(`not settled within ${limitMs} ms`);
