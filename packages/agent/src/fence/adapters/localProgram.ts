@@ -1,0 +1,70 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Clock } from '@fenceline/common';
+import type { FenceProgramRunner, ProgramSession } from '../programSession.js';
+import { LineSession } from './lineSession.js';
+
+export interface LocalProgramOptions {
+  clock: Clock;
+  /** The installed program. */
+  programFile: string;
+  /** Where it finds the records that it shares with the agent. */
+  runDir: string;
+  stateDir: string;
+  /** Searched for virsh and friends; the program's own default if absent. */
+  path?: string;
+}
+
+/** Runs the installed fence program as a child, without a shell and in a group of its own. */
+export function localProgram(options: LocalProgramOptions): FenceProgramRunner {
+  return {
+    start: ({ maxOutputBytes, limitMs }) =>
+      new Promise<ProgramSession>((resolve, reject) => {
+        const child = spawn(options.programFile, [], {
+          stdio: ['pipe', 'pipe', 'pipe'],
+          detached: true,
+          cwd: '/',
+          env: {
+            FENCELINE_RUN_DIR: options.runDir,
+            FENCELINE_STATE_DIR: options.stateDir,
+            ...(options.path === undefined ? {} : { FENCELINE_PATH: options.path }),
+          },
+        });
+        child.once('error', reject);
+        child.once('spawn', () => {
+          child.off('error', reject);
+          resolve(childSession(child, { maxOutputBytes, limitMs, clock: options.clock }));
+        });
+      }),
+  };
+}
+
+function childSession(
+  child: ChildProcess,
+  { maxOutputBytes, limitMs, clock }: { maxOutputBytes: number; limitMs: number; clock: Clock },
+): ProgramSession {
+  const timer = clock.after(limitMs, () => session.close());
+  const session = new LineSession({
+    maxOutputBytes,
+    write: (line) => void child.stdin?.write(line),
+    destroy: () => {
+      timer.cancel();
+      // The program hears the end of its input too late; TERM lets it stop its helpers first.
+      child.kill('SIGTERM');
+      child.stdin?.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.unref();
+    },
+  });
+  child.stdin?.on('error', () => undefined);
+  child.stdout?.on('data', (chunk: Buffer) => session.stdout(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => session.stderr(chunk));
+  child.on('error', () => session.end({ kind: 'closed' }));
+  // 'exit' may come before the last data; 'close' waits for helpers that hold the output open.
+  child.on('close', (code, signal) => {
+    timer.cancel();
+    if (signal !== null) session.end({ kind: 'signal', signal });
+    else session.end(code === null ? { kind: 'closed' } : { kind: 'exit', code });
+  });
+  return session;
+}

@@ -1,0 +1,78 @@
+import type { Clock, Secret } from '@fenceline/common';
+import type { Dialed, DialFailureKind, DialLimits, DialStage, SshDialer } from '../sshDialer.js';
+import { channelSession } from './channelSession.js';
+import { connectFirst } from './connectFirst.js';
+import { startLogin, type Login } from './ssh2Login.js';
+
+export interface Ssh2DialerOptions {
+  clock: Clock;
+  /** This host's fence key, OpenSSH or PEM form; asked for at each login. */
+  privateKey: () => Promise<Secret>;
+}
+
+/** Logins with ssh2. Every wait has a limit of ours, whether or not the library calls back. */
+export function ssh2Dialer({ clock, privateKey }: Ssh2DialerOptions): SshDialer {
+  return {
+    dial: async (target, limits) => {
+      const { stages, mark } = stageWatch(clock);
+      const fail = (failure: DialFailureKind): Dialed => ({ ok: false, failure, stages });
+      const until = clock.monotonicMs() + limits.totalMs;
+      const leftMs = (): number => Math.max(0, until - clock.monotonicMs());
+      if (limits.signal.aborted) return fail('aborted');
+      // safety: without a pinned host key anybody at that address could answer
+      if (target.hostKeys.length === 0) return fail('localError');
+      const key = await privateKey().catch(() => undefined);
+      if (key === undefined) return fail('localError');
+      const connected = await connectFirst(target, {
+        clock,
+        limitMs: Math.min(limits.connectMs, leftMs()),
+        signal: limits.signal,
+      });
+      mark('connect');
+      if (!connected.ok) return fail(connected.failure);
+      const login = startLogin(connected.socket, { target, key, mark });
+      const result = await bounded(login, { ...limits, clock, totalMs: leftMs() });
+      if ('failure' in result) {
+        login.destroy();
+        return fail(result.failure);
+      }
+      mark('exec');
+      const { session, lost } = channelSession(result.channel, {
+        maxOutputBytes: limits.maxOutputBytes,
+        destroy: () => login.destroy(),
+      });
+      login.onLost(lost);
+      return { ok: true, session, address: connected.address, stages };
+    },
+  };
+}
+
+/** The login's result, or what has not come when the time is over or the signal fires. */
+async function bounded(
+  login: Login,
+  limits: DialLimits & { clock: Clock },
+): Promise<Awaited<Login['result']>> {
+  const timer = limits.clock.after(limits.totalMs, () => login.settle(login.phase()));
+  const onAbort = (): void => login.settle('aborted');
+  limits.signal.addEventListener('abort', onAbort, { once: true });
+  const result = await login.result;
+  timer.cancel();
+  limits.signal.removeEventListener('abort', onAbort);
+  return result;
+}
+
+function stageWatch(clock: Clock): {
+  stages: DialStage[];
+  mark: (name: DialStage['name']) => void;
+} {
+  const stages: DialStage[] = [];
+  let last = clock.monotonicMs();
+  return {
+    stages,
+    mark: (name) => {
+      const now = clock.monotonicMs();
+      stages.push({ name, ms: now - last });
+      last = now;
+    },
+  };
+}

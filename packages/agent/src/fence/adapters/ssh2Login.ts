@@ -1,0 +1,128 @@
+import type { Socket } from 'node:net';
+import type { Secret } from '@fenceline/common';
+import ssh2, { type Client, type ClientChannel } from 'ssh2';
+import type { DialFailureKind, DialStage, DialTarget } from '../sshDialer.js';
+import { failureOfErrno } from './connectFirst.js';
+import { deferred } from './deferred.js';
+import { isPinned, pinnedTypes } from './hostKeys.js';
+
+/** What the forced command replaces; seen only by a host that lacks the restricted entry. */
+const COMMAND = 'fenceline-fence';
+
+/** A login over a connected socket, up to a channel on which the program runs. */
+export interface Login {
+  /** Waits without limit of its own: `settle` ends it. */
+  readonly result: Promise<{ channel: ClientChannel } | { failure: DialFailureKind }>;
+  /** Ends the wait with this failure, if nothing has come yet. */
+  settle(failure: DialFailureKind): void;
+  /** What it is that has not come, if the time is over now. */
+  phase(): DialFailureKind;
+  /** Tells when the connection is gone behind a session. */
+  onLost(lost: () => void): void;
+  destroy(): void;
+}
+
+interface LoginOptions {
+  target: DialTarget;
+  key: Secret;
+  mark: (name: DialStage['name']) => void;
+}
+
+export function startLogin(socket: Socket, { target, key, mark }: LoginOptions): Login {
+  const client = new ssh2.Client();
+  const { promise: result, resolve } = deferred<Awaited<Login['result']>>();
+  let phase: DialFailureKind = 'noBanner';
+  let wrongHostKey = false;
+  let lost: (() => void) | undefined;
+  const settle = (failure: DialFailureKind): void =>
+    resolve({ failure: wrongHostKey ? 'hostKeyMismatch' : failure });
+  socket.once('data', () => {
+    if (phase === 'noBanner') phase = 'kexFailed';
+  });
+  client.on('handshake', () => {
+    phase = 'authFailed';
+    mark('kex');
+  });
+  client.on('ready', () => {
+    phase = 'channelClosed';
+    mark('auth');
+    exec(client, (channel) => (channel === undefined ? settle(phase) : resolve({ channel })));
+  });
+  // An error may come twice, and again after the end; the first one that settles counts.
+  client.on('error', (error) => settle(classify(error, phase)));
+  client.on('close', () => {
+    settle(closedIn(phase));
+    lost?.();
+  });
+  const hostVerifier = (shown: Buffer): boolean => {
+    // safety: the machine at this address may be another one by now; only a pinned key is the suspect
+    wrongHostKey = !isPinned(shown, target.hostKeys);
+    return !wrongHostKey;
+  };
+  if (!open(client, socket, { target, key, hostVerifier })) settle('localError');
+  return {
+    result,
+    settle,
+    phase: () => phase,
+    onLost: (callback) => {
+      lost = callback;
+    },
+    destroy: () => {
+      client.destroy();
+      socket.destroy();
+    },
+  };
+}
+
+function exec(client: Client, done: (channel: ClientChannel | undefined) => void): void {
+  try {
+    client.exec(COMMAND, (error, channel) => done(error === undefined ? channel : undefined));
+  } catch {
+    done(undefined);
+  }
+}
+
+function open(
+  client: Client,
+  socket: Socket,
+  {
+    target,
+    key,
+    hostVerifier,
+  }: Omit<LoginOptions, 'mark'> & { hostVerifier: (k: Buffer) => boolean },
+): boolean {
+  try {
+    client.connect({
+      sock: socket,
+      username: target.username,
+      privateKey: key.reveal(),
+      // The limits are the dialer's: this one is not kept in every state.
+      readyTimeout: 0,
+      authHandler: ['publickey'],
+      hostVerifier,
+      algorithms: { serverHostKey: pinnedTypes(target.hostKeys) },
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Which failure an error of ssh2 is: by its level and code, else by how far the login had come. */
+function classify(
+  error: Error & { level?: string; code?: unknown },
+  phase: DialFailureKind,
+): DialFailureKind {
+  if (error.level === 'client-authentication') return 'authFailed';
+  const errno = error.level === 'client-socket' ? String(error.code) : undefined;
+  if (errno !== undefined && phase === 'noBanner') {
+    const failure = failureOfErrno(errno);
+    return failure === 'localError' ? 'dropped' : failure;
+  }
+  return closedIn(phase);
+}
+
+/** A connection that ends before its banner is what sshd does above MaxStartups. */
+function closedIn(phase: DialFailureKind): DialFailureKind {
+  return phase === 'noBanner' ? 'dropped' : phase;
+}
