@@ -1,0 +1,113 @@
+import { chmod, lstat, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Secret } from '@fenceline/common';
+import ssh2 from 'ssh2';
+import type { FenceAccess } from '../../host/fenceAccess.js';
+import { renderAuthorizedKeys } from '../authorizedKeys.js';
+
+export interface FenceAccessOptions {
+  /** Holds the key pair and the installed program. */
+  stateDir: string;
+  /** Of the user that siblings log in as, `/root/.ssh/authorized_keys`. */
+  authorizedKeysFile: string;
+}
+
+export interface FileFenceAccess extends FenceAccess {
+  /** The private half, for the SSH adapter; it never leaves this host. Made at the first call. */
+  privateKey(): Promise<Secret>;
+  /** Writes the program where the forced command finds it. */
+  installProgram(): Promise<void>;
+  readonly programFile: string;
+}
+
+/** The program as it was built into this agent. */
+const BUILT_PROGRAM = fileURLToPath(new URL('../program/fenceline-fence', import.meta.url));
+
+/** Own key pair, installed program and siblings' entries as files (F29). */
+export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
+  const keyFile = join(options.stateDir, 'fence-key');
+  const programFile = join(options.stateDir, 'bin', 'fenceline-fence');
+  let made: Promise<{ private: string; public: string }> | undefined;
+  const keyPair = (): Promise<{ private: string; public: string }> => {
+    made ??= loadOrMakeKey(keyFile).catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+  const installProgram = async (): Promise<void> => {
+    await mkdir(dirname(programFile), { recursive: true, mode: 0o755 });
+    await replaceFile(programFile, await readFile(BUILT_PROGRAM, 'utf8'), 0o755);
+  };
+  return {
+    programFile,
+    installProgram,
+    privateKey: async () => new Secret((await keyPair()).private),
+    publicKey: async () => (await keyPair()).public,
+    install: async (siblings) => {
+      await installProgram();
+      const file = await resolved(options.authorizedKeysFile);
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+      const before = await readOr(file, '');
+      const after = renderAuthorizedKeys(before, siblings, programFile);
+      if (after !== before) await replaceFile(file, after, 0o600);
+    },
+  };
+}
+
+async function loadOrMakeKey(file: string): Promise<{ private: string; public: string }> {
+  const kept = await readOr(file, '');
+  if (kept !== '') return { private: kept, public: publicHalf(kept) };
+  const pair = ssh2.utils.generateKeyPairSync('ed25519');
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await replaceFile(file, pair.private, 0o600);
+  return { private: pair.private, public: publicHalf(pair.private) };
+}
+
+function publicHalf(privateKey: string): string {
+  const parsed = ssh2.utils.parseKey(privateKey);
+  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (key === undefined || key instanceof Error)
+    throw new Error('the fence key of this host can not be read');
+  return `${key.type} ${key.getPublicSSH().toString('base64')}`;
+}
+
+/** A file that is a link is replaced where it points to, as an administrator laid it. */
+async function resolved(file: string): Promise<string> {
+  try {
+    return (await lstat(file)).isSymbolicLink() ? await realpath(file) : file;
+  } catch (error) {
+    if (isMissing(error)) return file;
+    throw error;
+  }
+}
+
+async function readOr(file: string, absent: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    // safety: only "does not exist" is an empty file, or other people's keys would be lost
+    if (isMissing(error)) return absent;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** Whole or not at all, synced before it takes the old one's place. */
+async function replaceFile(file: string, text: string, mode: number): Promise<void> {
+  const temp = `${file}.fenceline-new`;
+  await rm(temp, { force: true });
+  const handle = await open(temp, 'wx', mode);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await chmod(temp, mode);
+  await rename(temp, file);
+}

@@ -1,0 +1,132 @@
+import { connect, isIP } from 'node:net';
+import { sleep, type Clock } from '@fenceline/common';
+import { parseNeighbour, parseRouteGet } from '../parseIp.js';
+import type { AddressSigns, NeighbourSign, SignsOfLife, TcpSign, Way } from '../signsOfLife.js';
+import { failureOfErrno } from './connectFirst.js';
+import { runTool } from './runTool.js';
+
+interface Look {
+  clock: Clock;
+  /** Monotonic. */
+  untilMs: number;
+  signal: AbortSignal;
+}
+
+const PROBE_EVERY_MS = 200;
+/** `ping` counts in whole seconds; its own end is a second late at most. */
+const PING_EVERY_S = '0.5';
+
+/** TCP through sockets, ICMP through `ping`, neighbour table and routes through `ip -j`. */
+export function systemSigns(clock: Clock): SignsOfLife {
+  return {
+    look: ({ addresses, ports }, { withinMs, signal }) => {
+      const look = { clock, untilMs: clock.monotonicMs() + withinMs, signal };
+      return Promise.all(addresses.map((address) => lookAt(address, ports, look)));
+    },
+  };
+}
+
+async function lookAt(
+  address: string,
+  ports: readonly number[],
+  look: Look,
+): Promise<AddressSigns> {
+  const [tcp, icmp, { way, neighbour }] = await Promise.all([
+    Promise.all(ports.map(async (port) => ({ port, sign: await tcpSign(address, port, look) }))),
+    pingSign(address, look),
+    neighbourSign(address, look),
+  ]);
+  return { address, way, tcp, icmp, neighbour };
+}
+
+function timeLeft({ clock, untilMs }: Look): boolean {
+  return clock.monotonicMs() < untilMs;
+}
+
+function leftMs({ clock, untilMs }: Look): number {
+  return Math.max(1, untilMs - clock.monotonicMs());
+}
+
+function tcpSign(address: string, port: number, look: Look): Promise<TcpSign> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port });
+    const finish = (sign: TcpSign): void => {
+      timer.cancel();
+      look.signal.removeEventListener('abort', onAbort);
+      socket.destroy();
+      resolve(sign);
+    };
+    const onAbort = (): void => finish('unknown');
+    const timer = look.clock.after(leftMs(look), () => finish('silent'));
+    look.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', () => finish('accepted'));
+    socket.on('error', (error: NodeJS.ErrnoException) => finish(signOfErrno(error.code)));
+    if (look.signal.aborted) onAbort();
+  });
+}
+
+function signOfErrno(code: string | undefined): TcpSign {
+  const failure = failureOfErrno(code);
+  switch (failure) {
+    case 'hostUnreachable':
+    case 'netUnreachable':
+    case 'refused':
+      return failure;
+    case 'dropped':
+      // A reset in the middle of the handshake came from somebody.
+      return 'refused';
+    case 'connectTimeout':
+      return 'silent';
+    default:
+      return 'unknown';
+  }
+}
+
+async function pingSign(address: string, look: Look): Promise<AddressSigns['icmp']> {
+  if (isIP(address) === 0) return 'unknown';
+  const ms = leftMs(look);
+  const seconds = String(Math.max(1, Math.floor(ms / 1_000)));
+  const args = ['-n', '-q', '-c', '1', '-i', PING_EVERY_S, '-w', seconds, address];
+  const { code } = await runTool('ping', args, { ms, signal: look.signal });
+  if (code === 0) return 'reply';
+  // 1: no reply in time; anything else: it could not ask.
+  return code === 1 ? 'silent' : 'unknown';
+}
+
+/** Forces a probe and watches the entry until it says something or the time is over. */
+async function neighbourSign(
+  address: string,
+  look: Look,
+): Promise<{ way: Way | undefined; neighbour: NeighbourSign }> {
+  const limits = (): { ms: number; signal: AbortSignal } => ({
+    ms: leftMs(look),
+    signal: look.signal,
+  });
+  if (isIP(address) === 0) return { way: undefined, neighbour: 'unknown' };
+  const way = parseRouteGet(
+    (await runTool('ip', ['-j', 'route', 'get', address], limits())).stdout,
+  );
+  if (way === undefined || way.gateway !== undefined) return { way, neighbour: 'unknown' };
+  const entry = [address, 'dev', way.device];
+  let probed = false;
+  let neighbour: NeighbourSign = 'unknown';
+  // To the end: INCOMPLETE counts only if it is still so then.
+  while (neighbour !== 'reachable' && !look.signal.aborted && timeLeft(look)) {
+    // safety: an entry that was learnt before may be 30 s old; only an answer to a probe is a sign
+    if (!probed) {
+      const change = ['neigh', 'change', ...entry, 'nud', 'probe'];
+      probed = (await runTool('ip', change, limits())).code === 0;
+    }
+    const show = await runTool('ip', ['-j', 'neigh', 'show', 'to', ...entry], limits());
+    if (show.code === undefined) break;
+    const seen = parseNeighbour(show.stdout);
+    neighbour = seen === 'reachable' && !probed ? 'unknown' : seen;
+    if (neighbour !== 'reachable') await pause(look);
+  }
+  return { way, neighbour };
+}
+
+async function pause(look: Look): Promise<void> {
+  const ms = Math.min(PROBE_EVERY_MS, leftMs(look));
+  await sleep(look.clock, ms, look.signal).catch(() => undefined);
+}
