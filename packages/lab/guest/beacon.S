@@ -154,6 +154,7 @@ write_own:
     movb $WRITE, %dh
     # falls through
 transfer:                           # eax: sector, bx: buffer, dh: READ or WRITE -> carry on error
+    movw $1, packet+2               # the BIOS sets it to 0 after an error
     movl %eax, packet+8
     movw %bx, packet+4
     movb %dh, %ah

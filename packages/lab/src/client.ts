@@ -20,11 +20,11 @@ import { buildNatives } from './natives.js';
 import { domainXml, type DomainOptions } from './plan/domainXml.js';
 import { hostName, hostNames, plainName, type NodeName } from './plan/names.js';
 import { labPaths, packageRoot, projectRoot, sharedStorage, type LabPaths } from './plan/paths.js';
-import { identify, isRunning } from './processes.js';
+import { identify } from './processes.js';
 import { missingPackages } from './requirements.js';
 import type { LabRequest, LabStatus, NodeStatus, PowerDeviceMode } from './requests.js';
 import { callRpc } from './rpc.js';
-import { cleanUpLeftovers, readState, runningLab } from './stateFile.js';
+import { cleanUpLeftovers, runningLab, waitForEnd } from './stateFile.js';
 
 export interface LabOptions {
   /** Default: $FENCELINE_LAB_DIR, or /tmp/fenceline-lab. */
@@ -74,19 +74,18 @@ export class Lab implements LabLink {
     if (missing.length > 0) {
       throw new LabError(`The lab needs more: apt-get install ${missing.join(' ')}`);
     }
-    if (!this.isUp) await this.startDaemon();
+    if (!this.isUp) {
+      await waitForEnd(this.paths);
+      await this.startDaemon();
+    }
     await this.ask({ do: 'up', hosts }, 90_000);
     return hostNames(hosts).map((name) => this.host(name));
   }
 
   /** Ends the lab; its files stay. Harmless if it is not up. Also cleans up after a crash. */
   async down(): Promise<void> {
-    const state = readState(this.paths);
-    if (state && isRunning(state.daemon)) {
-      await this.ask({ do: 'down' }, 30_000);
-      const gone = () => !isRunning(state.daemon);
-      await until(gone, { limitMs: 10_000, what: "the lab's daemon to end", everyMs: 5 });
-    }
+    if (this.isUp) await this.ask({ do: 'down' }, 30_000);
+    await waitForEnd(this.paths);
     if (existsSync(this.paths.dir)) await cleanUpLeftovers(this.paths);
   }
 
@@ -139,8 +138,13 @@ export class Lab implements LabLink {
 
   /** How many guests wrote to a disk (its name, or the path of an image) at the same time. */
   check(disk: string): DiskCheck {
+    return checkDisk(this.imageOf(disk));
+  }
+
+  /** The bytes of a disk at one moment. */
+  imageOf(disk: string): Buffer {
     const file = disk.includes('/') ? disk : this.paths.disk(disk);
-    return checkDisk(readImage(file.startsWith(`${sharedStorage}/`) ? this.onShare(file) : file));
+    return readImage(file.startsWith(`${sharedStorage}/`) ? this.onShare(file) : file);
   }
 
   async nodeStatus(name: NodeName): Promise<NodeStatus> {
@@ -198,7 +202,7 @@ export class Lab implements LabLink {
 function abortedAtExit(daemon: ReturnType<typeof spawn>, log: string): AbortSignal {
   const ended = new AbortController();
   const tell = () => {
-    const words = readFileSync(log, 'utf8').trim();
+    const words = existsSync(log) ? readFileSync(log, 'utf8').trim() : '';
     ended.abort(new LabError(`The lab did not start: ${words || 'no reason given'}`));
   };
   daemon.once('exit', tell);

@@ -55,6 +55,8 @@ export interface LabStatus {
 /** What is noted in state.json: enough to enter a node, and to clean up after a crash. */
 export interface LabState {
   readonly daemon: ProcessId;
+  /** The daemon takes the lab down and will end. */
+  readonly ending?: true;
   readonly nodes: Readonly<Partial<Record<NodeName, NodeState>>>;
 }
 

@@ -1,6 +1,5 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { rmSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { LabError, messageOf } from './labError.js';
 
 /** One request per connection: a line of JSON there, a line of JSON back. */
@@ -66,12 +65,19 @@ export function callRpc(socketPath: string, request: unknown, timeoutMs: number)
     );
     socket.on('error', (error) => fail(`The lab cannot be reached (${error.message}).`));
     socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
-    const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
-    lines.once('line', (line) => {
-      const answer = JSON.parse(line) as Reply;
-      if (answer.error === undefined) finish(() => resolve(answer.result));
-      else fail(answer.error);
-    });
-    lines.once('close', () => fail('The lab ended before it answered.'));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => (text += part));
+    socket.on('end', () => finish(() => settle(text, resolve, reject)));
   });
+}
+
+function settle(
+  text: string,
+  resolve: (result: unknown) => void,
+  reject: (error: LabError) => void,
+): void {
+  if (!text.endsWith('\n')) return reject(new LabError('The lab ended before it answered.'));
+  const answer = JSON.parse(text) as Reply;
+  if (answer.error === undefined) resolve(answer.result);
+  else reject(new LabError(answer.error));
 }

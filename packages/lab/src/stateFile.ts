@@ -19,10 +19,18 @@ export function writeState(paths: LabPaths, state: LabState): void {
   renameSync(`${paths.state}.new`, paths.state);
 }
 
-/** The lab that runs in this directory; undefined if none does. */
+/** The lab that runs in this directory; undefined if none does, or it is about to end. */
 export function runningLab(paths: LabPaths): LabState | undefined {
   const state = readState(paths);
-  return state && isRunning(state.daemon) ? state : undefined;
+  return state && !state.ending && isRunning(state.daemon) ? state : undefined;
+}
+
+/** Waits for a daemon that is about to end. @throws LabError after 20 s. */
+export async function waitForEnd(paths: LabPaths): Promise<void> {
+  const daemon = readState(paths)?.daemon;
+  if (!daemon) return;
+  const gone = () => !isRunning(daemon);
+  await until(gone, { limitMs: 20_000, what: "the lab's daemon to end", everyMs: 5 });
 }
 
 /**

@@ -18,6 +18,8 @@ async function main(): Promise<void> {
   await program.parseAsync();
 }
 
+// `lab status | head -1` is no failure.
+process.stdout.on('error', () => process.exit());
 try {
   await main();
 } catch (error) {

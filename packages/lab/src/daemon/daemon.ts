@@ -40,7 +40,10 @@ export class LabDaemon {
 
   /** Ends the lab and then this process. Resolves when only files are left. */
   end(): Promise<void> {
-    this.ending ??= this.endOnce();
+    if (!this.ending) {
+      this.note(true);
+      this.ending = this.endOnce();
+    }
     return this.ending;
   }
 
@@ -162,7 +165,7 @@ export class LabDaemon {
   }
 
   /** Writes down what exists, for `lab exec` and for cleaning up after a crash. */
-  private note(): void {
+  private note(ending = false): void {
     if (this.ending) return;
     const nodes: Partial<Record<NodeName, NodeState>> = {};
     for (const node of this.lab?.nodes.values() ?? []) {
@@ -178,7 +181,7 @@ export class LabDaemon {
     const daemon = identify(process.pid);
     if (!daemon) return;
     try {
-      writeState(this.parts.paths, { daemon, nodes });
+      writeState(this.parts.paths, { daemon, nodes, ...(ending && { ending }) });
     } catch (error) {
       process.stderr.write(`cannot write the lab's state: ${messageOf(error)}\n`);
     }

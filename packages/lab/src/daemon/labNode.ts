@@ -131,6 +131,7 @@ export class LabNode {
     if (life.over.signal.aborted) storage.kill();
     life.over.signal.throwIfAborted();
     this.running = { life, services, storage };
+    this.changed();
     await services.start(this.own('sshd', ['/usr/sbin/sshd', '-D', '-e'], 500));
     const libvirtd = ['/usr/sbin/libvirtd', '-p', '/run/libvirtd.pid'];
     await services.start(this.own('libvirtd', libvirtd, 500));

@@ -7,7 +7,7 @@ import { headSector, sectorBytes } from './format.js';
  * did not move meanwhile.
  * @throws LabError if it cannot be read, or moves faster than it can be read.
  */
-export function readImage(file: string): Uint8Array {
+export function readImage(file: string): Buffer {
   for (let tries = 0; tries < 20; tries++) {
     try {
       const before = readHead(file);

@@ -1,8 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Lab } from '../client.js';
+import { messageOf } from '../labError.js';
+import { within } from '../limits.js';
+import { faultPromises } from './faults.js';
+import { hostPromises } from './hosts.js';
+import { labPromises } from './labs.js';
+import { powerPromises } from './powerDevice.js';
+import type { LabPromise } from './kit.js';
+
+export const promiseLimitMs = 60_000;
+
+/** Everything that the lab promises, in the order in which it is checked. */
+export const allPromises: readonly LabPromise[] = [
+  ...hostPromises,
+  ...faultPromises,
+  ...powerPromises,
+  ...labPromises,
+];
+
 export interface SelfTestOptions {
+  /** Only promises whose name contains this. */
   readonly only: string;
   readonly say: (line: string) => void;
 }
-export async function runSelfTest(options: SelfTestOptions): Promise<boolean> {
-  options.say('nothing yet');
-  return Promise.resolve(false);
+
+/** Checks the promises, one line each. True if all are kept. */
+export async function runSelfTest({ only, say }: SelfTestOptions): Promise<boolean> {
+  const chosen = allPromises.filter((promise) => promise.name.includes(only));
+  const lab = await startTestLab();
+  let broken = 0;
+  try {
+    for (const promise of chosen) {
+      const begun = performance.now();
+      const problem = await problemWith(promise, lab);
+      const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
+      say(`${problem === undefined ? 'ok    ' : 'FAILED'} ${promise.name} (${seconds} s)`);
+      if (problem !== undefined) {
+        broken++;
+        say(`       ${problem}`);
+      }
+    }
+  } finally {
+    await endTestLab(lab);
+  }
+  say(`${chosen.length - broken} of ${chosen.length} promises are kept.`);
+  return broken === 0 && chosen.length > 0;
+}
+
+/** Three hosts in a directory of their own, ending with this process. */
+export async function startTestLab(): Promise<Lab> {
+  const dir = mkdtempSync(path.join(os.tmpdir(), 'fenceline-lab-'));
+  const lab = Lab.open({ dir, endsWithMe: true, locks: false });
+  await lab.up(3);
+  return lab;
+}
+
+export async function endTestLab(lab: Lab): Promise<void> {
+  await lab.purge();
+  rmSync(lab.paths.dir, { recursive: true, force: true });
+}
+
+async function problemWith(promise: LabPromise, lab: Lab): Promise<string | undefined> {
+  try {
+    await within(promiseLimitMs, 'this promise', promise.check(lab));
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
