@@ -1,0 +1,44 @@
+import type { EventPage, EventView, ListEventsRequest, ViewFacts } from '@fenceline/protocol';
+import type { FenceEvent } from '../../telemetry/events.js';
+import { fromJson, type Queryable } from '../../store/store.js';
+import { findOptional } from './lookup.js';
+import { pageAsk, pageOf } from './paging.js';
+
+const AT_LEAST = {
+  info: ['info', 'warning', 'critical'],
+  warning: ['warning', 'critical'],
+  critical: ['critical'],
+} as const;
+
+/** Newest first; with `after` oldest first. `cursor` goes on in the same direction. */
+export async function listEvents(on: Queryable, query: ListEventsRequest): Promise<EventPage> {
+  const ask = pageAsk(query, 1);
+  const host = await findOptional(on, 'hosts', query.host);
+  const vm = await findOptional(on, 'vms', query.vm);
+  const forward = query.after !== undefined;
+  let rows = on
+    .selectFrom('events')
+    .selectAll()
+    .orderBy('id', forward ? 'asc' : 'desc')
+    .limit(ask.limit + 1);
+  if (query.after !== undefined) rows = rows.where('id', '>', query.after);
+  const from = ask.after?.[0];
+  if (from !== undefined) rows = rows.where('id', forward ? '>' : '<', Number(from));
+  if (query.severity !== undefined) rows = rows.where('severity', 'in', AT_LEAST[query.severity]);
+  if (query.taskUuid !== undefined) rows = rows.where('taskUuid', '=', query.taskUuid);
+  if (host !== undefined) rows = rows.where('hostUuid', '=', host);
+  if (vm !== undefined) rows = rows.where('vmUuid', '=', vm);
+  const { kind } = query;
+  if (kind !== undefined)
+    rows = rows.where((eb) => eb.or([eb('kind', '=', kind), eb('kind', 'like', beginning(kind))]));
+  return pageOf(await rows.execute(), ask, { keys: (row) => [row.id], view: eventView });
+}
+
+export function eventView({ factsJson, ...event }: FenceEvent): EventView {
+  return { ...event, facts: fromJson<ViewFacts>(factsJson) };
+}
+
+/** `ha` finds `ha.fence.proof`; the wildcards of LIKE find nothing, as no kind holds them. */
+export function beginning(kind: string): string {
+  return `${kind.replaceAll(/[%_]/g, '')}.%`;
+}

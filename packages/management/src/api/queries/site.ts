@@ -1,0 +1,120 @@
+import { isoNow, type Clock } from '@fenceline/common';
+import {
+  FENCELINE_VERSION,
+  type AuditPage,
+  type ClusterPage,
+  type ListAuditRequest,
+  type PageQuery,
+  type ReadinessView,
+  type StatusView,
+  type TokenPage,
+  type ViewFacts,
+} from '@fenceline/protocol';
+import type { HaSettings } from '../../settings/settings.js';
+import { fromJson, type Queryable } from '../../store/store.js';
+import { alarmsOf } from '../rules/alarms.js';
+import { peersOf, whyNotPeer } from '../rules/protection.js';
+import { beginning } from './events.js';
+import { allHosts, hostFacts } from './hosts.js';
+import { pageAsk, pageOf } from './paging.js';
+import { openTasks } from './tasks.js';
+import { allVms } from './vms.js';
+
+export async function listClusters(on: Queryable, query: PageQuery): Promise<ClusterPage> {
+  const ask = pageAsk(query, 1);
+  let rows = on
+    .selectFrom('clusters')
+    .selectAll()
+    .orderBy('name')
+    .limit(ask.limit + 1);
+  if (ask.after !== undefined) rows = rows.where('name', '>', String(ask.after[0]));
+  return pageOf(await rows.execute(), ask, { keys: (row) => [row.name], view: (row) => row });
+}
+
+/** Access tokens without their hashes: nobody needs them. */
+export async function listTokens(on: Queryable, query: PageQuery): Promise<TokenPage> {
+  const ask = pageAsk(query, 1);
+  let rows = on
+    .selectFrom('tokens')
+    .select(['uuid', 'name', 'role', 'createdAt'])
+    .orderBy('name')
+    .limit(ask.limit + 1);
+  if (ask.after !== undefined) rows = rows.where('name', '>', String(ask.after[0]));
+  return pageOf(await rows.execute(), ask, { keys: (row) => [row.name], view: (row) => row });
+}
+
+/** Newest first. */
+export async function listAudit(on: Queryable, query: ListAuditRequest): Promise<AuditPage> {
+  const ask = pageAsk(query, 1);
+  let rows = on
+    .selectFrom('audit')
+    .selectAll()
+    .orderBy('id', 'desc')
+    .limit(ask.limit + 1);
+  if (ask.after !== undefined) rows = rows.where('id', '<', Number(ask.after[0]));
+  if (query.actor !== undefined) rows = rows.where('actor', '=', query.actor);
+  const { action } = query;
+  if (action !== undefined)
+    rows = rows.where((eb) =>
+      eb.or([eb('action', '=', action), eb('action', 'like', beginning(action))]),
+    );
+  return pageOf(await rows.execute(), ask, {
+    keys: (row) => [row.id],
+    view: ({ factsJson, ...row }) => ({ ...row, facts: fromJson<ViewFacts>(factsJson) }),
+  });
+}
+
+export interface StatusAsk {
+  clock: Clock;
+  ha: HaSettings;
+  storeProblem: string | undefined;
+}
+
+export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView> {
+  const clusters = await on.selectFrom('clusters').selectAll().orderBy('name').execute();
+  const hosts = await allHosts(on);
+  const vms = await allVms(on, ask.ha);
+  const tasks = await openTasks(on);
+  const { storeProblem } = ask;
+  const haMode = ask.ha.mode;
+  return {
+    at: isoNow(ask.clock),
+    serverVersion: FENCELINE_VERSION,
+    haMode,
+    clusters: clusters.map((cluster) => ({
+      cluster,
+      hosts: hosts.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
+      vms: vms.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
+    })),
+    openTasks: tasks,
+    alarms: alarmsOf({ haMode, hosts, vms, openTasks: tasks, storeProblem }),
+  };
+}
+
+/** F15, D19: who could fence whom, and which proofs would work for each VM now. */
+export async function readiness(on: Queryable, ha: HaSettings): Promise<ReadinessView> {
+  const hosts = await hostFacts(on);
+  const vms = await allVms(on, ha);
+  return {
+    hosts: hosts.map((host) => {
+      const whyNot = whyNotPeer(host);
+      const peers = host.hypervisor === 'KVM' ? peersOf(host, hosts, ha.preFence.crossCluster) : [];
+      return {
+        uuid: host.uuid,
+        name: host.name,
+        canFence: whyNot === null,
+        whyNot,
+        canBeFencedBy: peers.map(({ uuid, name }) => ({ uuid, name })),
+        powerDevice: host.power,
+      };
+    }),
+    vms: vms.map((vm) => ({
+      uuid: vm.uuid,
+      name: vm.name,
+      hostName: vm.hostName,
+      protected: vm.protected,
+      proofs: vm.proofs,
+      text: vm.protection,
+    })),
+  };
+}

@@ -1,0 +1,128 @@
+import {
+  DomainError,
+  VM_STATES,
+  type DiskRef,
+  type ListVmsRequest,
+  type RunView,
+  type VmDetailView,
+  type VmPage,
+  type VmState,
+  type VmView,
+} from '@fenceline/protocol';
+import type { HaSettings } from '../../settings/settings.js';
+import type { VmsTable } from '../../store/schema.js';
+import { fromJson, type Queryable } from '../../store/store.js';
+import { protectionOf, type HostFacts } from '../rules/protection.js';
+import { hostFacts } from './hosts.js';
+import { findOptional } from './lookup.js';
+import { pageAsk, pageOf } from './paging.js';
+
+const MAX_RUNS_SHOWN = 50;
+
+interface VmRow extends Omit<VmsTable, 'domainXml' | 'disksJson'> {
+  openTaskUuid: string | null;
+}
+
+function vmRows(on: Queryable) {
+  return on
+    .selectFrom('vms')
+    .leftJoin('haTasks', (join) =>
+      join.onRef('haTasks.vmUuid', '=', 'vms.uuid').on('haTasks.endedAt', 'is', null),
+    )
+    .select(['vms.uuid', 'vms.clusterUuid', 'vms.name', 'vms.hypervisor', 'vms.state'])
+    .select(['vms.hostUuid', 'vms.lastHostUuid', 'vms.memoryMiB', 'vms.cpus', 'vms.level'])
+    .select(['vms.priority', 'vms.stoppedByPerson', 'vms.epoch', 'vms.createdAt'])
+    .select('haTasks.uuid as openTaskUuid');
+}
+
+export async function listVms(
+  on: Queryable,
+  query: ListVmsRequest,
+  ha: HaSettings,
+): Promise<VmPage> {
+  const ask = pageAsk(query, 2);
+  const cluster = await findOptional(on, 'clusters', query.cluster);
+  const host = await findOptional(on, 'hosts', query.host);
+  let rows = vmRows(on)
+    .orderBy('vms.name')
+    .orderBy('vms.uuid')
+    .limit(ask.limit + 1);
+  if (cluster !== undefined) rows = rows.where('vms.clusterUuid', '=', cluster);
+  if (host !== undefined) rows = rows.where('vms.hostUuid', '=', host);
+  if (query.state !== undefined) rows = rows.where('vms.state', '=', query.state);
+  if (query.level !== undefined) rows = rows.where('vms.level', '=', query.level);
+  if (ask.after !== undefined) {
+    const [name, uuid] = ask.after.map(String);
+    rows = rows.where((eb) =>
+      eb(eb.refTuple('vms.name', 'vms.uuid'), '>', eb.tuple(name ?? '', uuid ?? '')),
+    );
+  }
+  const hosts = await hostFacts(on);
+  return pageOf(await rows.execute(), ask, {
+    keys: (row) => [row.name, row.uuid],
+    view: (row) => vmView(row, hosts, ha),
+  });
+}
+
+export async function allVms(on: Queryable, ha: HaSettings): Promise<VmView[]> {
+  const hosts = await hostFacts(on);
+  const rows = await vmRows(on).orderBy('vms.name').orderBy('vms.uuid').execute();
+  return rows.map((row) => vmView(row, hosts, ha));
+}
+
+/** @throws DomainError NOT_FOUND */
+export async function showVm(on: Queryable, vmUuid: string, ha: HaSettings): Promise<VmDetailView> {
+  const row = await vmRows(on)
+    .select('vms.disksJson')
+    .where('vms.uuid', '=', vmUuid)
+    .executeTakeFirst();
+  if (row === undefined) throw new DomainError('NOT_FOUND', `there is no VM ${vmUuid}`);
+  return Object.assign(vmView(row, await hostFacts(on), ha), {
+    disks: fromJson<DiskRef[]>(row.disksJson),
+    runs: await runsOf(on, vmUuid),
+  });
+}
+
+function runsOf(on: Queryable, vmUuid: string): Promise<RunView[]> {
+  return on
+    .selectFrom('runs')
+    .leftJoin('hosts', 'hosts.uuid', 'runs.hostUuid')
+    .leftJoin('proofs', 'proofs.uuid', 'runs.proofUuid')
+    .select(['runs.epoch', 'runs.hostUuid', 'runs.bootId', 'runs.state', 'openedAt', 'closedAt'])
+    .select(['proofUuid', 'hosts.name as hostName', 'proofs.kind as proofKind'])
+    .where('runs.vmUuid', '=', vmUuid)
+    .orderBy('runs.epoch', 'desc')
+    .limit(MAX_RUNS_SHOWN)
+    .execute();
+}
+
+function vmView(row: VmRow, hosts: readonly HostFacts[], ha: HaSettings): VmView {
+  const host = hosts.find(({ uuid }) => uuid === row.hostUuid);
+  const stoppedByPerson = row.stoppedByPerson === 1;
+  const protection = protectionOf({ ...row, stoppedByPerson, host }, hosts, ha);
+  return {
+    uuid: row.uuid,
+    name: row.name,
+    clusterUuid: row.clusterUuid,
+    hypervisor: row.hypervisor,
+    state: isVmState(row.state) ? row.state : 'Unknown',
+    hostUuid: row.hostUuid,
+    hostName: host?.name ?? null,
+    lastHostUuid: row.lastHostUuid,
+    memoryMiB: row.memoryMiB,
+    cpus: row.cpus,
+    level: row.level,
+    priority: row.priority,
+    stoppedByPerson,
+    epoch: row.epoch,
+    protected: protection.protected,
+    protection: protection.text,
+    proofs: protection.proofs,
+    openTaskUuid: row.openTaskUuid,
+    createdAt: row.createdAt,
+  };
+}
+
+function isVmState(state: string): state is VmState {
+  return (VM_STATES as readonly string[]).includes(state);
+}

@@ -1,0 +1,106 @@
+import type { HaLevel, PowerReadiness, ReadyProof } from '@fenceline/protocol';
+import { FENCE_SINCE_VERSION, isOlder } from '../../fencing/pickPeers.js';
+import type { ChannelName, HaSettings } from '../../settings/settings.js';
+import type { HostsTable } from '../../store/schema.js';
+
+/** What is known of a host for the question who could fence it. */
+export type HostFacts = Pick<
+  HostsTable,
+  'uuid' | 'name' | 'clusterUuid' | 'hypervisor' | 'status' | 'state' | 'liveness' | 'agentVersion'
+> & { power: PowerReadiness };
+
+export interface VmFacts {
+  level: HaLevel;
+  hypervisor: string;
+  stoppedByPerson: boolean;
+  /** Where its open run is; undefined: nowhere. */
+  host: HostFacts | undefined;
+}
+
+/** Why a host can't be asked to fence a sibling now; null if it can (F12, F15). */
+export function whyNotPeer(host: HostFacts): string | null {
+  if (host.hypervisor !== 'KVM') return `its hypervisor is ${host.hypervisor}`;
+  if (host.status !== 'Connected') return `it is ${host.status}`;
+  if (host.state !== 'Enabled') return `it is in state ${host.state}`;
+  if (host.liveness !== 'online' && host.liveness !== 'late') return `it is ${host.liveness}`;
+  if (isOlder(host.agentVersion ?? FENCE_SINCE_VERSION, FENCE_SINCE_VERSION))
+    return `its agent (${host.agentVersion}) is too old to fence`;
+  return null;
+}
+
+/** The siblings that could fence a host if it vanished now. */
+export function peersOf(
+  suspect: HostFacts,
+  hosts: readonly HostFacts[],
+  crossCluster: boolean,
+): HostFacts[] {
+  return hosts.filter(
+    (host) =>
+      host.uuid !== suspect.uuid &&
+      (crossCluster || host.clusterUuid === suspect.clusterUuid) &&
+      whyNotPeer(host) === null,
+  );
+}
+
+/** D19: proofs that would work if this host vanished now; its own agent would be gone with it. */
+export function readyProofs(
+  suspect: HostFacts,
+  hosts: readonly HostFacts[],
+  preFence: { crossCluster: boolean; channels: readonly ChannelName[] },
+): ReadyProof[] {
+  const { channels, crossCluster } = preFence;
+  const peer =
+    channels.includes('peer') &&
+    suspect.hypervisor === 'KVM' &&
+    peersOf(suspect, hosts, crossCluster).length > 0;
+  const power = channels.includes('power') && suspect.power === 'verified';
+  return [...(peer ? (['peer'] as const) : []), ...(power ? (['power'] as const) : [])];
+}
+
+export interface Protection {
+  protected: boolean;
+  /** One sentence: by what, or why not. */
+  text: string;
+  proofs: ReadyProof[];
+}
+
+/** Whether a VM would be brought back if its host failed now, and by which proofs (D19). */
+export function protectionOf(
+  vm: VmFacts,
+  hosts: readonly HostFacts[],
+  ha: Pick<HaSettings, 'mode' | 'preFence'>,
+): Protection {
+  const { host } = vm;
+  const proofs = host === undefined ? [] : readyProofs(host, hosts, ha.preFence);
+  const no = (text: string): Protection => ({ protected: false, text, proofs });
+  if (vm.level === 'none') return no('its level is none');
+  if (vm.stoppedByPerson) return no('a person stopped it');
+  if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
+  if (host === undefined) return no('it runs on no host');
+  if (proofs.length === 0) return no(whyNoProof(host, ha.preFence.channels));
+  if (destinationsFor(host, hosts).length === 0)
+    return no('no other host of its cluster could take it');
+  return { protected: true, text: `if ${host.name} vanished: ${proofs.join(', ')}`, proofs };
+}
+
+function whyNoProof(host: HostFacts, channels: readonly ChannelName[]): string {
+  const power = {
+    none: 'it has no power device',
+    unverified: 'its power device is not verified',
+    verified: 'the power channel is switched off',
+  }[host.power];
+  const peer = channels.includes('peer')
+    ? 'no sibling could fence it'
+    : 'the peer channel is switched off';
+  return `nothing could prove ${host.name} dead: ${peer}, ${power}`;
+}
+
+function destinationsFor(host: HostFacts, hosts: readonly HostFacts[]): HostFacts[] {
+  return hosts.filter(
+    (other) =>
+      other.uuid !== host.uuid &&
+      other.clusterUuid === host.clusterUuid &&
+      other.status === 'Connected' &&
+      other.state === 'Enabled',
+  );
+}
