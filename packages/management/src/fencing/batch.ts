@@ -19,25 +19,25 @@ export function makeBatcher<Item, Result>(
 ): Batcher<Item, Result> {
   const waiting = new Map<string, Waiting<Item, Result>[]>();
 
+  const settle = async (key: string, batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+    const items = batch.map(({ item }) => item);
+    const results = await work(key, items);
+    for (const [i, { resolve, reject }] of batch.entries()) {
+      const result = results[i];
+      if (result === undefined) reject(new Error('a batch lost one of its results'));
+      else resolve(result);
+    }
+  };
+
   const drain = async (key: string): Promise<void> => {
     // One turn of the microtask queue: callers of one decision arrive together.
     await Promise.resolve();
     for (;;) {
       const batch = waiting.get(key)?.splice(0, maxItems) ?? [];
       if (batch.length === 0) break;
-      try {
-        const results = await work(
-          key,
-          batch.map(({ item }) => item),
-        );
-        for (const [i, { resolve, reject }] of batch.entries()) {
-          const result = results[i];
-          if (result === undefined) reject(new Error('a batch lost one of its results'));
-          else resolve(result);
-        }
-      } catch (error) {
+      await settle(key, batch).catch((error: unknown) => {
         for (const { reject } of batch) reject(error);
-      }
+      });
     }
     waiting.delete(key);
   };

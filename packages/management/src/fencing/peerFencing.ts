@@ -160,7 +160,7 @@ async function callPeer(
 ): Promise<(PeerEvidence | undefined)[]> {
   const preFence = settings.current().ha.preFence;
   const agent = agentAddress(peer);
-  const target: FenceTarget = {
+  const target = {
     targetHostUuid: suspect.uuid,
     targetHostIp: suspect.addresses[0] ?? '',
     targetAddresses: [...suspect.addresses],
@@ -173,7 +173,7 @@ async function callPeer(
     connectTimeoutMs: preFence.connectTimeoutMs,
     killGraceMs: preFence.killGraceMs,
     ...taskIdOf(asked),
-  };
+  } satisfies FenceTarget;
   // F16: a deadline of its own, never one inherited from whoever asked.
   const deadlineMs = preFence.sshTimeoutSec * 1_000 + CALL_MARGIN_MS;
   const vms = asked.map(({ order }) => ({

@@ -74,8 +74,8 @@ async function switchOff(
   const found = await deviceOf(deps, hostUuid);
   if (found === undefined) throw new DomainError('NOT_FOUND', 'the host has no power device');
   const { config, verifiedAt } = found;
-  const orderUuid = await recordOrder(deps, hostUuid);
   const limit = { timeoutMs: deps.settings.current().ha.power.commandTimeoutMs };
+  const orderUuid = await recordOrder(deps, hostUuid);
   const offSentAtMs = deps.clock.monotonicMs();
   // A device may reject "off" for a host that is off already; the reading decides.
   const offAcknowledged = await deps.device.off(config, limit).then(
@@ -85,7 +85,7 @@ async function switchOff(
   let readBack: PowerReading['readBack'] = 'unknown';
   for (let i = 0; i < MAX_READINGS && readBack !== 'off'; i += 1) {
     if (i > 0) await sleep(deps.clock, READING_EVERY_MS);
-    readBack = await deps.device.status(config, limit).catch(() => 'unknown' as const);
+    readBack = await deps.device.status(config, limit);
     if (readBack === 'unknown') break;
   }
   const readBackAtMs = deps.clock.monotonicMs();

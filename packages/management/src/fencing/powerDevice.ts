@@ -55,7 +55,7 @@ function parameterProblem(key: string, value: unknown): string[] {
   if (RESERVED.has(key)) return [`the parameter ${key} is set by the server`];
   if (typeof value !== 'string') return [`the parameter ${key} must be a text`];
   // safety: a line break in a value would be a second parameter, such as another action.
-  const broken = [...value].some((char) => char < ' ' || char === '\u007f');
+  const broken = /\p{Cc}/u.test(value);
   if (broken || value.length > MAX_VALUE_CHARS)
     return [`the parameter ${key} has a line break or is too long`];
   return [];

@@ -21,10 +21,19 @@ export interface HaStartVmInstanceMsg extends Message {
   judger: JudgerName;
   /** Placement's last resort. */
   softAvoidHostUuids: readonly string[];
+  /** Placement's first choice: a person's wish, or the host that rebooted. */
+  preferredHostUuid?: string;
 }
 export interface HaStartVmInstanceReply extends Reply {
   /** Absent when the judger said no, or on error. */
   vm?: { uuid: string; hostUuid: string; epoch: number };
+}
+
+/** A person's stop of one VM; waits in the same queue as its starts. */
+export interface StopVmInstanceMsg extends Message {
+  vmUuid: string;
+  /** How long the guest may take to shut down by itself; 0 = kill. */
+  gracefulMs: number;
 }
 
 /** Asks the peers of a suspect to close one run there (F12). */
@@ -78,6 +87,7 @@ export interface CheckHostCapacityReply extends Reply {
 /** Every message, its fields and its reply. */
 export interface MessageTypes {
   HaStartVmInstance: { message: HaStartVmInstanceMsg; reply: HaStartVmInstanceReply };
+  StopVmInstance: { message: StopVmInstanceMsg; reply: Reply };
   FenceVmOnHost: { message: FenceVmOnHostMsg; reply: FenceVmOnHostReply };
   ConnectHost: { message: ConnectHostMsg; reply: Reply };
   ReconnectHost: { message: ReconnectHostMsg; reply: Reply };

@@ -116,6 +116,7 @@ const work: Record<string, Column[]> = {
     ['judger', 'text'],
     ['siblingHostUuidsJson', 'text'],
     ['softAvoidHostUuidsJson', 'text'],
+    ['preferredHostUuid', 'text', 'null'],
     ['state', 'text'],
     ['attempt', 'integer'],
     ['waitsFor', 'text', 'null'],

@@ -181,6 +181,8 @@ export interface HaTasksTable {
   judger: JudgerName;
   siblingHostUuidsJson: string;
   softAvoidHostUuidsJson: string;
+  /** A person's wish, or the host that rebooted. */
+  preferredHostUuid: string | null;
   state: TaskState;
   attempt: number;
   /** What it waits for or why it was refused, a sentence for people. */

@@ -60,6 +60,7 @@ test('F11: the database refuses a second open HA task for one VM', async () => {
     judger: 'manual' as const,
     siblingHostUuidsJson: '[]',
     softAvoidHostUuidsJson: '[]',
+    preferredHostUuid: null,
     state: 'waiting' as const,
     attempt: 0,
     waitsFor: null,

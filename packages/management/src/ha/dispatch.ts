@@ -1,0 +1,110 @@
+import { isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
+import type { MessageBus } from '../messages/bus.js';
+import type { SettingsSource } from '../settings/settings.js';
+import { messageOf as messageOfTask, type HaTask } from './tasks/task.js';
+import type { Tasks } from './tasks/tasks.js';
+
+export interface DispatchDeps {
+  tasks: Tasks;
+  bus: MessageBus;
+  settings: SettingsSource;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Sends the next attempt of each task when it is due; never two of one VM, never too many. */
+export interface Dispatch {
+  start(): Promise<void>;
+  stop(): void;
+  /** Runs the task's next attempt as soon as there is room; returns at once. */
+  dispatch(task: HaTask): Promise<void>;
+  /** Every waiting task looks again, and its back-off begins anew. */
+  clusterChanged(): Promise<void>;
+  /** Refusals of a task since the cluster changed, counted up. */
+  readonly refusals: { next(taskUuid: string): number; clear(taskUuid: string): void };
+}
+
+const LOOK_EVERY_MS = 500;
+const WAITING = ['waiting', 'refused'];
+/** States of an attempt under way: found at start, they were interrupted. */
+const UNDER_WAY = ['judging', 'fencing', 'extending', 'marking', 'starting', 'verifying'];
+
+export function makeDispatch(deps: DispatchDeps): Dispatch {
+  const { tasks, bus, clock, log } = deps;
+  const underWay = new Set<string>();
+  const refusals = new Map<string, number>();
+  let timer: Timer | undefined;
+  let stopped = false;
+
+  const run = (task: HaTask): void => {
+    if (stopped || underWay.has(task.vmUuid)) return;
+    if (underWay.size >= deps.settings.current().ha.restart.inAll) return;
+    underWay.add(task.vmUuid);
+    void bus.send('HaStartVmInstance', messageOfTask(task)).then((reply) => {
+      underWay.delete(task.vmUuid);
+      if (reply.error !== undefined)
+        log.debug('an HA start ended without a start', { why: reply.error.message });
+      look();
+    });
+  };
+
+  const look = (): void => {
+    if (stopped) return;
+    timer?.cancel();
+    timer = clock.after(LOOK_EVERY_MS, look);
+    const now = isoNow(clock);
+    tasks.open().then(
+      (open) => {
+        for (const task of open)
+          if (WAITING.includes(task.state) && task.nextTryAt !== null && task.nextTryAt <= now)
+            run(task);
+      },
+      (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
+    );
+  };
+
+  return {
+    start: async () => {
+      await recover(deps);
+      timer = clock.after(LOOK_EVERY_MS, look);
+    },
+    stop: () => {
+      stopped = true;
+      timer?.cancel();
+    },
+    dispatch: async (task) => run(task),
+    clusterChanged: async () => {
+      refusals.clear();
+      for (const task of await tasks.open())
+        if (WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+    },
+    refusals: {
+      next: (taskUuid) => {
+        const count = (refusals.get(taskUuid) ?? 0) + 1;
+        refusals.set(taskUuid, count);
+        return count;
+      },
+      clear: (taskUuid) => refusals.delete(taskUuid),
+    },
+  };
+}
+
+/**
+ * F10: an attempt that a dead server left behind is ended in the history, and its task begins
+ * anew. The ledger knows which runs are proven over and which start may be out, so nothing is
+ * skipped and nothing is sent twice.
+ */
+async function recover({ tasks, log }: DispatchDeps): Promise<void> {
+  for (const task of await tasks.open()) {
+    if (!UNDER_WAY.includes(task.state)) continue;
+    log.warn('an interrupted HA task begins anew', { taskId: task.uuid, state: task.state });
+    await tasks.endAttempt(task.uuid, task.attempt, {
+      state: 'refused',
+      success: false,
+      failure: `the server ended while the task was ${task.state}; it begins anew`,
+      retryInMs: 0,
+      ended: false,
+      proofDigests: [],
+    });
+  }
+}

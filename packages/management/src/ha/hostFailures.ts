@@ -1,0 +1,117 @@
+import { messageOf, type Logger } from '@fenceline/common';
+import type { CloseOnHost } from '../fencing/channels/ownAgent.js';
+import type { HostFencingMarks, HostJudgement } from '../hosts/contracts.js';
+import { PRIORITIES } from '../store/schema.js';
+import type { Store } from '../store/store.js';
+import type { Ledger } from '../vms/runs/ledger.js';
+import type { Run } from '../vms/runs/run.js';
+import { findVm, type Vm } from '../vms/vm.js';
+import type { Dispatch } from './dispatch.js';
+import type { Tasks } from './tasks/tasks.js';
+
+export interface HostFailuresDeps {
+  store: Store;
+  ledger: Ledger;
+  tasks: Tasks;
+  marks: HostFencingMarks;
+  dispatch: Dispatch;
+  closeOnHost: CloseOnHost;
+  log: Logger;
+}
+
+/** Acts on judgements of hosts: which VMs are to be brought back, and when that is called off. */
+export interface HostFailures {
+  judged(judgement: HostJudgement): Promise<void>;
+  judgementOf(hostUuid: string): HostJudgement | undefined;
+  /** A run was closed: is the whole host proven over now? */
+  runClosed(hostUuid: string): Promise<void>;
+}
+
+export function makeHostFailures(deps: HostFailuresDeps): HostFailures {
+  const judgements = new Map<string, HostJudgement>();
+  return {
+    judgementOf: (hostUuid) => judgements.get(hostUuid),
+    judged: async (judgement) => {
+      const before = judgements.get(judgement.hostUuid);
+      const changed = before?.row !== judgement.row;
+      judgements.set(judgement.hostUuid, judgement);
+      if (judgement.action === 'fence') await fenceHost(deps, judgement, changed);
+      else if (judgement.action === 'closeRebooted') await closeRebooted(deps, judgement);
+      // Whatever else changed, tasks that wait look again without their back-off (D10).
+      if (changed) await deps.dispatch.clusterChanged();
+    },
+    runClosed: async (hostUuid) => {
+      if (judgements.get(hostUuid)?.action !== 'fence') return;
+      const open = await deps.ledger.openRunsOnHost(hostUuid);
+      if (open.length === 0) await deps.marks.fenced(hostUuid, 'every run on it is proven over');
+    },
+  };
+}
+
+/** Every protected VM with an open run there gets its task; most important first (D9). */
+async function fenceHost(
+  deps: HostFailuresDeps,
+  judgement: HostJudgement,
+  changed: boolean,
+): Promise<void> {
+  const vms = await protectedVms(deps, await deps.ledger.openRunsOnHost(judgement.hostUuid));
+  if (vms.length === 0) return;
+  if (changed) await deps.marks.fencingBegan(judgement.hostUuid, judgement.why);
+  for (const vm of vms) await bringBack(deps, vm, { judgement });
+}
+
+async function bringBack(
+  deps: HostFailuresDeps,
+  vm: Vm,
+  { judgement, preferredHostUuid }: { judgement: HostJudgement; preferredHostUuid?: string },
+): Promise<void> {
+  const wanted = {
+    vmUuid: vm.uuid,
+    reason: judgement.why,
+    judger: 'host-failure' as const,
+    siblingHostUuids: judgement.siblingHostUuids,
+    softAvoidHostUuids: [],
+    preferredHostUuid,
+  };
+  const task = await deps.tasks.openOrCreate(wanted);
+  if (task.attempt > 0) await deps.tasks.refresh(task.uuid, wanted);
+  else await deps.dispatch.dispatch(task);
+}
+
+/** The host runs under a new boot: its old runs are over once its barrier says so. */
+async function closeRebooted(deps: HostFailuresDeps, judgement: HostJudgement): Promise<void> {
+  const open = await deps.ledger.openRunsOnHost(judgement.hostUuid);
+  const old = open.filter((run) => run.bootId !== judgement.inputs.bootId);
+  const vms = await protectedVms(deps, old);
+  for (const vm of vms)
+    await bringBack(deps, vm, { judgement, preferredHostUuid: judgement.hostUuid });
+  const others = old.filter((run) => !vms.some((vm) => vm.uuid === run.vmUuid));
+  for (const run of others) await closeOnly(deps, run);
+}
+
+/** A VM that nobody wants back still gets its old run closed, so that a person can start it. */
+async function closeOnly(deps: HostFailuresDeps, run: Run): Promise<void> {
+  const vm = await findVm(deps.store.db, run.vmUuid);
+  if (vm === undefined) return;
+  const options = { stop: false, gracefulMs: 0, taskUuid: null };
+  const judged = await deps.closeOnHost(run, vm, options);
+  if ('proof' in judged) await deps.ledger.close(judged.proof, null);
+  else deps.log.warn('an old run is not closed yet', { vm: vm.name, why: judged.refused });
+}
+
+async function protectedVms({ store, log }: HostFailuresDeps, runs: readonly Run[]) {
+  const uuids = [...new Set(runs.map((run) => run.vmUuid))];
+  const vms: Vm[] = [];
+  for (const uuid of uuids) {
+    const vm = await findVm(store.db, uuid).catch((error: unknown) => {
+      log.error('a VM could not be read', { vm: uuid, error: messageOf(error) });
+      return undefined;
+    });
+    if (vm !== undefined && vm.level !== 'none' && !vm.stoppedByPerson) vms.push(vm);
+  }
+  return vms.toSorted(
+    (a, b) =>
+      PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority) ||
+      (a.createdAt < b.createdAt ? -1 : 1),
+  );
+}

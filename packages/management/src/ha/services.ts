@@ -1,0 +1,125 @@
+import type { Clock } from '@fenceline/common';
+import { DomainError } from '@fenceline/protocol';
+import type { ConfirmDeadService, TasksService } from '../api/services.js';
+import { proofByOperator } from '../fencing/proofs/byOperator.js';
+import type { HostDirectory, HostInfo, HostPresence } from '../hosts/contracts.js';
+import type { SettingsSource } from '../settings/settings.js';
+import type { Events } from '../telemetry/events.js';
+import type { Ledger } from '../vms/runs/ledger.js';
+import type { Dispatch } from './dispatch.js';
+import type { Tasks } from './tasks/tasks.js';
+
+export interface TasksServiceDeps {
+  tasks: Tasks;
+  dispatch: Dispatch;
+  ledger: Ledger;
+  events: Events;
+}
+
+const AT_REST = ['waiting', 'refused', 'paused'];
+
+/** What people do with HA tasks. */
+export function makeTasksService({
+  tasks,
+  dispatch,
+  ledger,
+  events,
+}: TasksServiceDeps): TasksService {
+  const open = async (taskUuid: string) => {
+    const task = await tasks.find(taskUuid);
+    if (task === undefined) throw new DomainError('NOT_FOUND', `no HA task ${taskUuid}`);
+    if (task.endedAt !== null)
+      throw new DomainError('CONFLICT', `HA task ${taskUuid} has ended (${task.state})`);
+    return task;
+  };
+  return {
+    retry: async (taskUuid) => {
+      const task = await open(taskUuid);
+      dispatch.refusals.clear(taskUuid);
+      await tasks.retryNow(taskUuid);
+      await dispatch.dispatch(task);
+    },
+    abandon: async (taskUuid, { reason, actor }) => {
+      const task = await open(taskUuid);
+      const runs = await ledger.openRuns(task.vmUuid);
+      const maybe = runs.find((run) => run.state === 'maybe');
+      if (!AT_REST.includes(task.state) || maybe !== undefined)
+        throw new DomainError('REFUSED', `its start command may have left (task ${task.state})`);
+      await tasks.endAttempt(taskUuid, task.attempt, {
+        state: 'abandoned',
+        success: false,
+        failure: `abandoned by ${actor.name}: ${reason}`,
+        ended: true,
+        proofDigests: [],
+      });
+      await events.record({
+        kind: 'ha.task.abandoned',
+        severity: 'warning',
+        vmUuid: task.vmUuid,
+        taskUuid,
+        text: `an HA task was abandoned by ${actor.name}: ${reason}`,
+      });
+    },
+  };
+}
+
+export interface ConfirmDeadDeps {
+  ledger: Ledger;
+  directory: HostDirectory;
+  presence: HostPresence;
+  settings: SettingsSource;
+  clock: Clock;
+  /** Monotonic time at which this server began to watch: nothing is known from before. */
+  watchingSinceMs: number;
+  dispatch: Dispatch;
+  events: Events;
+}
+
+/** `confirm-dead`: a person's word closes every open run of a host that is silent for long. */
+export function makeConfirmDeadService(deps: ConfirmDeadDeps): ConfirmDeadService {
+  return {
+    confirmDead: async ({ hostUuid, reason, actor }) => {
+      const host = await deps.directory.find(hostUuid);
+      if (host === undefined) throw new DomainError('NOT_FOUND', `no host ${hostUuid}`);
+      const vmUuids: string[] = [];
+      const { operator } = deps.settings.current().ha;
+      for (const run of await deps.ledger.openRunsOnHost(hostUuid)) {
+        const judged = proofByOperator(run, {
+          operator: actor.name,
+          reason,
+          typedName: host.name,
+          hostName: host.name,
+          silentForMs: silentFor(deps, host),
+          requiredSilenceMs: operator.confirmDeadAfterSec * 1_000,
+          expiresAfterSec: operator.confirmDeadExpiresSec,
+        });
+        if ('refused' in judged)
+          throw new DomainError(
+            'REFUSED',
+            `${host.name} can't be confirmed dead: ${judged.refused}`,
+          );
+        await deps.ledger.close(judged.proof, null);
+        vmUuids.push(run.vmUuid);
+      }
+      await deps.events.record({
+        kind: 'host.confirmedDead',
+        severity: 'warning',
+        hostUuid,
+        text: `${actor.name} confirmed that ${host.name} is dead: ${reason}`,
+        facts: { vms: vmUuids.length },
+      });
+      await deps.dispatch.clusterChanged();
+      const expiresMs = deps.clock.wallMs() + operator.confirmDeadExpiresSec * 1_000;
+      return { vmUuids, expiresAt: new Date(expiresMs).toISOString() };
+    },
+  };
+}
+
+/**
+ * safety: a server that has just started knows of no sign of life, which is not the same as a
+ * silent host: the silence counts from its own start at the earliest.
+ */
+function silentFor({ presence, clock, watchingSinceMs }: ConfirmDeadDeps, host: HostInfo): number {
+  const last = presence.lastSignOfLifeMs(host.uuid) ?? watchingSinceMs;
+  return clock.monotonicMs() - Math.max(last, watchingSinceMs);
+}

@@ -1,0 +1,92 @@
+import { raceChannels, type RaceResult } from '../../fencing/channels/race.js';
+import type { ProofsTable } from '../../store/schema.js';
+import type { Run } from '../../vms/runs/run.js';
+import { HaRefusal, recorded, type Attempt } from './context.js';
+import { refreshRuns } from './refresh.js';
+import { refusalText, waysOutOf, type Unproven } from './refusal.js';
+
+/**
+ * `ha-pre-fence-vm`: every open run of the VM is closed, each by its own proof, or nothing else
+ * happens (F1, F2, F33).
+ */
+export async function preFenceVm(attempt: Attempt): Promise<void> {
+  const open = await recorded(attempt, 'refresh', () => refreshRuns(attempt));
+  if (attempt.adopted !== undefined || open.length === 0) return;
+  await recorded(attempt, 'dry-placement', () => requireDestination(attempt, open));
+  const results = await Promise.all(open.map((run) => closeRun(attempt, run)));
+  const unproven = results.filter((result) => result !== undefined);
+  // safety: no proof, no start. The grant would refuse as well; this one says why.
+  if (unproven.length > 0) throw await refusal(attempt, unproven);
+}
+
+/** A fence may kill a VM that still serves; without a destination it would be for nothing. */
+async function requireDestination(attempt: Attempt, open: readonly Run[]): Promise<void> {
+  const { deps, vm } = attempt;
+  const { destinations, refusals } = await deps.placer({
+    vm,
+    suspects: attempt.suspects,
+    excluded: [],
+    softAvoid: attempt.message.softAvoidHostUuids,
+  });
+  if (destinations.length > 0) return;
+  const reasons = refusals.map(({ host, reason }) => `${host}: ${reason}`).join('; ');
+  throw new HaRefusal(
+    `VM ${vm.name} is ${vm.state}; ${open.length} run(s) of it may still be alive, and no host ` +
+      `could take it, so nothing was fenced (${reasons || 'no other host'})`,
+    ['fenceline host list', 'fenceline host add'],
+  );
+}
+
+async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefined> {
+  const { deps, vm, message, task } = attempt;
+  await deps.events.record({
+    kind: 'ha.fence.asked',
+    hostUuid: run.hostUuid,
+    vmUuid: vm.uuid,
+    taskUuid: task.uuid,
+    text: `proof is sought that run ${run.epoch} of ${vm.name} is over`,
+  });
+  const name = `fence run ${run.epoch} on ${run.hostUuid}`;
+  const result = await recorded(attempt, name, async () => {
+    const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
+      request: {
+        run,
+        vm,
+        taskUuid: task.uuid,
+        siblingHostUuids: message.siblingHostUuids,
+        judgementNow: () => deps.judgementOf(run.hostUuid),
+      },
+      signal: attempt.signal,
+    });
+    if (raced.proof === undefined) return { raced, stored: undefined };
+    return { raced, stored: await deps.ledger.close(raced.proof, task.uuid) };
+  });
+  if (result.stored === undefined) return { run, said: result.raced.said };
+  attempt.proofDigests.push(result.stored.digest);
+  await tellProof(attempt, result.raced, result.stored);
+  return undefined;
+}
+
+async function tellProof(attempt: Attempt, raced: RaceResult, stored: ProofsTable): Promise<void> {
+  const { deps, vm, task } = attempt;
+  await deps.events.record({
+    kind: 'ha.fence.proof',
+    hostUuid: stored.hostUuid,
+    vmUuid: vm.uuid,
+    taskUuid: task.uuid,
+    text: `proven: run ${stored.epoch} of ${vm.name} is over (${stored.kind}, ${stored.source})`,
+    facts: {
+      proof: stored.kind,
+      source: stored.source,
+      digest: stored.digest,
+      channels: raced.said.map(({ channel, why }) => `${channel}: ${why}`).join(' | '),
+    },
+  });
+}
+
+async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise<HaRefusal> {
+  const { deps, vm } = attempt;
+  const hosts = await deps.directory.all();
+  const nameOf = (uuid: string): string => hosts.find((host) => host.uuid === uuid)?.name ?? uuid;
+  return new HaRefusal(refusalText(vm, unproven, nameOf), waysOutOf(vm, unproven, nameOf));
+}

@@ -1,0 +1,72 @@
+import { messageOf } from '@fenceline/common';
+import { agentRoutes, type VmSeen } from '@fenceline/protocol';
+import { agentAddress } from '../../fencing/peerFencing.js';
+import type { Run } from '../../vms/runs/run.js';
+import type { Attempt, HaStartDeps } from './context.js';
+
+/** A host that is healthy answers at once; a sick one is for the proof channels. */
+const STATUS_LIMIT_MS = 3_000;
+
+/** Asks a host's agent for one VM; undefined if it does not answer in time. */
+export async function askStatus(
+  deps: Pick<HaStartDeps, 'directory' | 'gateway'>,
+  { hostUuid, vmUuid }: Pick<Run, 'hostUuid' | 'vmUuid'>,
+): Promise<{ vm: VmSeen | undefined; bootId: string } | undefined> {
+  const host = await deps.directory.find(hostUuid);
+  if (host === undefined) return undefined;
+  try {
+    const answer = await deps.gateway.call(agentAddress(host), agentRoutes.vmStatus, {
+      command: { vmUuid },
+      deadlineMs: STATUS_LIMIT_MS,
+    });
+    return { vm: answer.vm, bootId: answer.bootId };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The open runs as they are now (F3). A run that its own healthy host reports alive is adopted:
+ * the VM is where the ledger says, and nothing is fenced or started.
+ */
+export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
+  const { deps, vm, log } = attempt;
+  const voided = await deps.ledger.reviseProofs({
+    vmUuid: vm.uuid,
+    silentForMs: (hostUuid) => silentForMs(deps, hostUuid),
+  });
+  for (const reason of voided) log.warn('a proof no longer holds', { reason });
+  const open = await deps.ledger.openRuns(vm.uuid);
+  const looks = await Promise.all(open.map((run) => look(attempt, run)));
+  const alive = open.find((_, i) => looks[i] === 'alive');
+  if (alive !== undefined) {
+    attempt.adopted = { hostUuid: alive.hostUuid, epoch: alive.epoch };
+    await deps.ledger.seenRunning(vm.uuid, alive.epoch);
+  }
+  attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
+  return open;
+}
+
+/** Milliseconds since the last sign of life; Infinity if there was none since the server started. */
+export function silentForMs(
+  { clock, presence }: Pick<HaStartDeps, 'clock' | 'presence'>,
+  hostUuid: string,
+): number {
+  const last = presence.lastSignOfLifeMs(hostUuid);
+  return last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last;
+}
+
+type Look = 'alive' | 'gone' | 'silent';
+
+async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
+  // A host that is judged to be fenced is not asked: its word would only cost time.
+  if (deps.judgementOf(run.hostUuid)?.action === 'fence') return 'silent';
+  const answer = await askStatus(deps, run).catch((error: unknown) => {
+    log.warn('asking a host for a run failed', { error: messageOf(error) });
+    return undefined;
+  });
+  if (answer === undefined) return 'silent';
+  const { vm, bootId } = answer;
+  const live = vm !== undefined && vm.hasProcess && bootId === run.bootId;
+  return live && (vm.epoch === run.epoch || vm.epoch === null) ? 'alive' : 'gone';
+}

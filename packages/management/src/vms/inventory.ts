@@ -1,0 +1,172 @@
+import { isoNow, messageOf, type Clock, type Logger } from '@fenceline/common';
+import { agentRoutes, DomainError, type VmDomainRsp, type VmSeen } from '@fenceline/protocol';
+import { agentAddress } from '../fencing/peerFencing.js';
+import type { AgentGateway } from '../hosts/agentGateway.js';
+import type { HostDirectory, HostInfo, HostVmList } from '../hosts/contracts.js';
+import type { VmsTable } from '../store/schema.js';
+import type { Store } from '../store/store.js';
+import type { Events } from '../telemetry/events.js';
+import type { Ledger } from './runs/ledger.js';
+import type { RunWatch } from './runWatch.js';
+import { findVm, vmOf, type Vm } from './vm.js';
+
+const CALL_LIMIT_MS = 10_000;
+
+export interface VmInventoryDeps {
+  store: Store;
+  clock: Clock;
+  log: Logger;
+  events: Events;
+  ledger: Ledger;
+  gateway: AgentGateway;
+  directory: HostDirectory;
+  runWatch: RunWatch;
+}
+
+/** Keeps the inventory and the ledger in step with what hosts report. Starts and stops nothing. */
+export interface VmInventory {
+  /** A host's full list: unknown VMs are imported without touching them. */
+  listed(list: HostVmList): Promise<void>;
+  changed(change: { hostUuid: string; bootId: string; vm: VmSeen }): Promise<void>;
+  /** Reads (again) a VM's definition from a host. @throws DomainError NOT_FOUND, CONFLICT */
+  importVm(hostUuid: string, vm: string): Promise<Vm>;
+}
+
+export function makeVmInventory(deps: VmInventoryDeps): VmInventory {
+  return {
+    listed: async (list) => {
+      for (const vm of list.vms)
+        await changed(deps, { hostUuid: list.hostUuid, bootId: list.bootId, vm }).catch(
+          (error: unknown) =>
+            deps.log.warn('a VM of a host could not be taken in', {
+              host: list.hostUuid,
+              vm: vm.vmUuid,
+              error: messageOf(error),
+            }),
+        );
+    },
+    changed: (change) => changed(deps, change),
+    importVm: (hostUuid, vm) => importByName(deps, hostUuid, vm),
+  };
+}
+
+interface Change {
+  hostUuid: string;
+  bootId: string;
+  vm: VmSeen;
+}
+
+async function changed(deps: VmInventoryDeps, change: Change): Promise<void> {
+  const { vm: seen, hostUuid } = change;
+  const vm = (await findVm(deps.store.db, seen.vmUuid)) ?? (await takeIn(deps, change));
+  if (vm === undefined) return;
+  const open = await deps.ledger.openRuns(vm.uuid);
+  const own = open.find((run) => run.hostUuid === hostUuid && run.bootId === change.bootId);
+  if (seen.hasProcess) {
+    if (own === undefined) await adopt(deps, vm, change);
+    else if (seen.epoch === null || seen.epoch === own.epoch) {
+      if (seen.state === 'Running') await deps.ledger.seenRunning(vm.uuid, own.epoch);
+      await show(deps, vm, { state: seen.state, hostUuid });
+    }
+    deps.runWatch.seen(hostUuid, seen);
+    return;
+  }
+  // The display follows; the run stays open until it is proven over.
+  if (own !== undefined && own.state === 'running' && vm.state !== 'Stopped')
+    await show(deps, vm, { state: 'Stopped', hostUuid });
+}
+
+async function show(
+  { store }: VmInventoryDeps,
+  vm: Vm,
+  shown: { state: string; hostUuid: string },
+): Promise<void> {
+  if (vm.state === shown.state && vm.hostUuid === shown.hostUuid) return;
+  await store.db.updateTable('vms').set(shown).where('uuid', '=', vm.uuid).execute();
+}
+
+/** A live qemu that the ledger does not know: what is true is adopted, loudly (F38). */
+async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<void> {
+  const { vm: seen, hostUuid, bootId } = change;
+  const others = await deps.ledger.openRuns(vm.uuid);
+  const epoch = Math.max(vm.epoch + 1, seen.epoch ?? 0);
+  await deps.ledger.adopt({ vmUuid: vm.uuid, epoch, hostUuid, bootId });
+  await show(deps, vm, { state: seen.state, hostUuid });
+  const fresh = vm.epoch === 0 && others.length === 0;
+  await deps.events.record({
+    kind: others.length === 0 ? 'vm.adopted' : 'vm.runsTwice',
+    severity: fresh ? 'info' : others.length === 0 ? 'warning' : 'critical',
+    hostUuid,
+    vmUuid: vm.uuid,
+    text:
+      others.length === 0
+        ? `VM ${vm.name} runs and was not started through Fenceline; it is run ${epoch} now`
+        : `VM ${vm.name} runs here although run ${others[0]?.epoch} of it is open elsewhere`,
+    facts: { epoch, seenEpoch: seen.epoch, openRuns: others.length },
+  });
+}
+
+async function takeIn(deps: VmInventoryDeps, change: Change): Promise<Vm | undefined> {
+  if (!change.vm.knownToLibvirt) return undefined;
+  const host = await deps.directory.find(change.hostUuid);
+  return host === undefined ? undefined : readAndStore(deps, host, change.vm.vmUuid);
+}
+
+async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: string): Promise<Vm> {
+  const domain = await deps.gateway.call(agentAddress(host), agentRoutes.vmDomain, {
+    command: { vmUuid },
+    deadlineMs: CALL_LIMIT_MS,
+  });
+  return deps.store.transaction(async (tx) => {
+    const there = await findVm(tx, vmUuid);
+    const fields = definitionOf(domain);
+    if (there !== undefined) {
+      await tx.updateTable('vms').set(fields).where('uuid', '=', vmUuid).execute();
+      return (await findVm(tx, vmUuid)) ?? there;
+    }
+    const row: VmsTable = {
+      uuid: vmUuid,
+      clusterUuid: host.clusterUuid,
+      hypervisor: 'KVM',
+      state: 'Stopped',
+      hostUuid: null,
+      lastHostUuid: null,
+      level: 'none',
+      priority: 'normal',
+      stoppedByPerson: 0,
+      epoch: 0,
+      createdAt: isoNow(deps.clock),
+      ...fields,
+    };
+    await tx.insertInto('vms').values(row).execute();
+    const text = `VM ${row.name} was found on ${host.name}`;
+    await deps.events.record({ kind: 'vm.imported', vmUuid, hostUuid: host.uuid, text }, tx);
+    return vmOf(row);
+  });
+}
+
+function definitionOf(domain: VmDomainRsp) {
+  return {
+    name: domain.name,
+    domainXml: domain.domainXml,
+    disksJson: JSON.stringify(domain.disks),
+    memoryMiB: domain.memoryMiB,
+    cpus: domain.cpus,
+  };
+}
+
+async function importByName(deps: VmInventoryDeps, hostUuid: string, name: string): Promise<Vm> {
+  const host = await deps.directory.find(hostUuid);
+  if (host === undefined) throw new DomainError('NOT_FOUND', `no host ${hostUuid}`);
+  if (host.status !== 'Connected')
+    throw new DomainError('CONFLICT', `host ${host.name} is ${host.status}; connect it first`);
+  const list = await deps.gateway.call(agentAddress(host), agentRoutes.vmSync, {
+    command: {},
+    deadlineMs: CALL_LIMIT_MS,
+  });
+  const seen = list.vms.find((vm) => vm.vmUuid === name || vm.name === name);
+  if (seen === undefined) throw new DomainError('NOT_FOUND', `host ${host.name} has no VM ${name}`);
+  const vm = await readAndStore(deps, host, seen.vmUuid);
+  await changed(deps, { hostUuid, bootId: list.bootId, vm: seen });
+  return (await findVm(deps.store.db, vm.uuid)) ?? vm;
+}

@@ -1,0 +1,98 @@
+import { DomainError } from '@fenceline/protocol';
+import type { Actor, StartedWork, VmsService } from '../api/services.js';
+import type { Dispatch } from '../ha/dispatch.js';
+import type { NewTask, Tasks } from '../ha/tasks/tasks.js';
+import type { HostPresence } from '../hosts/contracts.js';
+import type { MessageBus } from '../messages/bus.js';
+import type { Store } from '../store/store.js';
+import type { VmInventory } from './inventory.js';
+import { findVm, type Vm } from './vm.js';
+
+const GRACEFUL_MS = 60_000;
+const STOP_TIMEOUT_MS = 5 * 60_000;
+
+export interface VmsServiceDeps {
+  store: Store;
+  inventory: VmInventory;
+  tasks: Tasks;
+  dispatch: Dispatch;
+  presence: HostPresence;
+  bus: MessageBus;
+}
+
+/** What people do with VMs; every start goes through the HA start's gate (F40). */
+export function makeVmsService(deps: VmsServiceDeps): VmsService {
+  const { store } = deps;
+  const set = (vmUuid: string, change: Partial<Record<'level' | 'priority', string>>) =>
+    store.db
+      .updateTable('vms')
+      .set(change as never)
+      .where('uuid', '=', vmUuid)
+      .execute();
+  return {
+    importVm: async ({ hostUuid, vm }) => {
+      const imported = await deps.inventory.importVm(hostUuid, vm);
+      return { vmUuid: imported.uuid };
+    },
+    protect: async (vmUuid, { level, priority }) => {
+      const change = { ...(level && { level }), ...(priority && { priority }) };
+      if (Object.keys(change).length > 0) await set(vmUuid, change);
+    },
+    start: (vmUuid, { hostUuid, actor }) => startByPerson(deps, vmUuid, { hostUuid, actor }),
+    stop: async (vmUuid, { graceful }) => {
+      const reply = await deps.bus.send('StopVmInstance', {
+        vmUuid,
+        gracefulMs: graceful ? GRACEFUL_MS : 0,
+        timeoutMs: STOP_TIMEOUT_MS,
+      });
+      if (reply.error !== undefined) throw reply.error;
+      return {};
+    },
+    haStart: async (vmUuid, { reason, actor }) => {
+      await requireVm(store, vmUuid);
+      return begin(deps, { vmUuid, reason: `${reason} (by ${actor.name})` });
+    },
+  };
+}
+
+async function startByPerson(
+  deps: VmsServiceDeps,
+  vmUuid: string,
+  { hostUuid, actor }: { hostUuid?: string | undefined; actor: Actor },
+): Promise<StartedWork> {
+  const vm = await requireVm(deps.store, vmUuid);
+  if (isAlive(deps.presence, vm))
+    throw new DomainError('CONFLICT', `VM ${vm.name} runs already`, { host: vm.hostUuid });
+  const mine = deps.store.db.updateTable('vms').where('uuid', '=', vmUuid);
+  await mine.set({ stoppedByPerson: 0 }).execute();
+  return begin(deps, { vmUuid, reason: `started by ${actor.name}`, preferredHostUuid: hostUuid });
+}
+
+/** Its host shows it alive right now. */
+function isAlive(presence: HostPresence, vm: Vm): boolean {
+  if (vm.hostUuid === null || !presence.linkUp(vm.hostUuid)) return false;
+  const live = presence.liveVms(vm.hostUuid) ?? [];
+  return live.some((seen) => seen.vmUuid === vm.uuid);
+}
+
+async function begin(
+  { tasks, dispatch }: VmsServiceDeps,
+  ask: Pick<NewTask, 'vmUuid' | 'reason' | 'preferredHostUuid'>,
+): Promise<{ taskUuid: string }> {
+  const wanted = {
+    ...ask,
+    judger: 'manual' as const,
+    siblingHostUuids: [],
+    softAvoidHostUuids: [],
+  };
+  const task = await tasks.openOrCreate(wanted);
+  if (task.attempt > 0) await tasks.retryNow(task.uuid);
+  await dispatch.dispatch(task);
+  return { taskUuid: task.uuid };
+}
+
+async function requireVm(store: Store, vmUuid: string): Promise<Vm> {
+  const vm = await findVm(store.db, vmUuid);
+  if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${vmUuid}`);
+  return vm;
+}
