@@ -64,11 +64,7 @@ async function readOrMake(on: Queryable, key: string, random: Random): Promise<s
 }
 
 async function read(on: Queryable, key: string): Promise<string | undefined> {
-  const row = await on
-    .selectFrom('meta')
-    .select('value')
-    .where('key', '=', key)
-    .executeTakeFirst();
+  const row = await on.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
   return row?.value;
 }
 
