@@ -15,7 +15,12 @@ import {
   type WatchCmd,
   type WatchItem,
 } from '@fenceline/protocol';
+import { makeLocalFence } from './fence/localFence.js';
+import { gatedDialer } from './fence/loginGate.js';
+import { makePeerFence, type PeerFence } from './fence/peerFence.js';
+import type { FenceProgramRunner } from './fence/programSession.js';
 import type { SignsOfLife } from './fence/signsOfLife.js';
+import type { SshDialer } from './fence/sshDialer.js';
 import type { FenceAccess } from './host/fenceAccess.js';
 import { hostRoutes } from './host/hostRoutes.js';
 import type { HostView } from './host/hostView.js';
@@ -24,14 +29,10 @@ import type { Libvirt, LibvirtEvents } from './libvirt/libvirt.js';
 import { scanHost } from './probe/scanHost.js';
 import type { EchoCaller } from './probe/echoCaller.js';
 import type { HostState } from './vms/hostState.js';
-import type { LocalFence } from './vms/localFence.js';
 import type { Processes } from './vms/processes.js';
 import { dropEndedGrants } from './vms/startVm.js';
 import { vmRoutes } from './vms/vmRoutes.js';
 import { makeVmTracker } from './vms/vmTracker.js';
-
-/** The work of a peer: closing runs on another host over SSH. */
-export type PeerFence = Pick<Handlers<typeof agentRoutes>, 'fenceVm' | 'fenceVms'>;
 
 /** Everything that the agent needs of the world; real adapters, or a simulated host. */
 export interface AgentPorts {
@@ -44,8 +45,10 @@ export interface AgentPorts {
   state: HostState;
   host: HostView;
   fenceAccess: FenceAccess;
-  localFence: LocalFence;
-  peerFence: PeerFence;
+  /** Logins to a suspect. */
+  dialer: SshDialer;
+  /** The fence program on this very host. */
+  fenceProgram: FenceProgramRunner;
   echo: EchoCaller;
   signs: SignsOfLife;
 }
@@ -70,7 +73,10 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const agentInstance = ports.random.uuid();
   const stopping = new AbortController();
   const tracker = makeVmTracker({ ...ports, events: ports.libvirtEvents });
-  const vms = vmRoutes({ ...ports, tracker });
+  const hostUuid = async (): Promise<string | undefined> => (await ports.state.identity()).hostUuid;
+  const localFence = makeLocalFence({ ...ports, runner: ports.fenceProgram, hostUuid });
+  const vms = vmRoutes({ ...ports, tracker, localFence });
+  const peer = peerFence(ports, hostUuid);
   const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
     watchHost(
       { ...ports, tracker, agentInstance },
@@ -80,8 +86,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const handlers: Handlers<typeof agentRoutes & typeof agentStreams> = {
     ...hostRoutes({ ...ports, agentInstance }),
     ...vms.handlers,
-    fenceVm: ports.peerFence.fenceVm,
-    fenceVms: ports.peerFence.fenceVms,
+    ...peer,
     scanHost: (command, { signal }) => scanHost(ports, command, signal),
     watch: (command, { signal }) => watch(command, signal),
   };
@@ -111,6 +116,17 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       waited.abort(new Error('stopped'));
     },
   };
+}
+
+/** sshd drops logins above MaxStartups (10 by default), so few at once and that class again. */
+const LOGINS = { maxParallel: 8, maxAttempts: 4 } as const;
+
+function peerFence(ports: AgentPorts, hostUuid: () => Promise<string | undefined>): PeerFence {
+  return makePeerFence({
+    ...ports,
+    dialer: gatedDialer(ports.dialer, { ...ports, ...LOGINS }),
+    own: { hostUuid, addresses: () => ports.host.ownAddresses() },
+  });
 }
 
 function notOpen(): Awaited<ReturnType<Dispatcher['handle']>> {

@@ -1,4 +1,7 @@
 export * from './agentCore.js';
+export * from './fence/programSession.js';
+export * from './fence/signsOfLife.js';
+export * from './fence/sshDialer.js';
 export * from './host/fenceAccess.js';
 export * from './host/hostView.js';
 export * from './libvirt/domainXml.js';

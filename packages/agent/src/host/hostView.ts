@@ -29,6 +29,8 @@ export interface BootIdentity {
 export interface HostView {
   boot(): Promise<BootIdentity>;
   facts(): Promise<HostFacts>;
+  /** Every address of this machine, whether others can use it or not. */
+  ownAddresses(): Promise<string[]>;
   capacity(): Promise<HostCapacity>;
   /** Load average over one minute. */
   load1(): Promise<number>;

@@ -1,37 +1,36 @@
 import { describe, expect, test } from '@jest/globals';
 import { domainName, markRun, unmarkRun } from './domainXml.js';
-import { scanXml } from './xmlScan.js';
 
 const VM = '11111111-2222-4333-8444-555555555555';
 const run = { vmUuid: VM, epoch: 42 };
 const mark =
-  "<metadata><fenceline:run xmlns:fenceline='https://fenceline.org/xmlns/run/1' epoch='42'/></metadata>";
-const entry = "<sysinfo type='fwcfg'><entry name='opt/org.fenceline/run'>42</entry></sysinfo>";
+  '<metadata><fenceline:run xmlns:fenceline="https://fenceline.org/xmlns/run/1" epoch="42"/></metadata>';
+const entry = '<sysinfo type="fwcfg"><entry name="opt/org.fenceline/run">42</entry></sysinfo>';
 const domain = (inner: string): string =>
-  `<domain type='kvm'><name>web1</name><uuid>${VM}</uuid>${inner}</domain>`;
+  `<domain type="kvm"><name>web1</name><uuid>${VM}</uuid>${inner}</domain>`;
 
 test('F35: a definition gets the epoch in its metadata and in fw_cfg, nothing else changes', () => {
-  const xml = domain('<!-- <uuid>no</uuid> --><on_crash>restart</on_crash>');
+  const xml = domain(
+    '<!-- <uuid>no</uuid> --><on_crash>restart</on_crash><a b="&lt;&quot;"> x &amp; </a>',
+  );
   const marked = markRun(xml, run);
   expect(marked).toContain(mark);
   expect(marked).toContain(entry);
   expect(marked.replace(mark, '').replace(entry, '')).toBe(xml);
-  expect(unmarkRun(marked, VM).replace('<metadata></metadata>', '')).toBe(
-    xml.replace('</domain>', "<sysinfo type='fwcfg'></sysinfo></domain>"),
-  );
+  expect(unmarkRun(marked, VM)).toBe(xml);
 });
 
 test('F35: marks of an earlier run are taken out, other metadata and entries stay', () => {
   const xml = domain(
-    "<metadata><fl:run xmlns:fl='https://fenceline.org/xmlns/run/1' epoch='7'></fl:run><a:run xmlns:a='urn:other' epoch='1'/></metadata>" +
-      "<sysinfo type='smbios'><bios/></sysinfo>" +
-      "<sysinfo type='fwcfg'><entry name='opt/com.example'>x</entry><entry name='opt/org.fenceline/run'>7</entry></sysinfo>",
+    '<metadata><fl:run xmlns:fl="https://fenceline.org/xmlns/run/1" epoch="7"></fl:run><a:run xmlns:a="urn:other" epoch="1"/></metadata>' +
+      '<sysinfo type="smbios"><bios/></sysinfo>' +
+      '<sysinfo type="fwcfg"><entry name="opt/com.example">x</entry><entry name="opt/org.fenceline/run">7</entry></sysinfo>',
   );
   const marked = markRun(xml, run);
-  expect(marked).not.toContain("epoch='7'");
+  expect(marked).not.toContain('epoch="7"');
   expect(marked).not.toContain('>7<');
   expect(marked).toContain('urn:other');
-  expect(marked).toContain("<entry name='opt/com.example'>x</entry>");
+  expect(marked).toContain('<entry name="opt/com.example">x</entry>');
   expect(marked.match(/opt\/org\.fenceline\/run/g)).toHaveLength(1);
   expect(marked.match(/<metadata>/g)).toHaveLength(1);
   expect(markRun(marked, run)).toBe(marked);
@@ -41,14 +40,13 @@ test('F35: empty metadata and sysinfo elements are filled', () => {
   const marked = markRun(domain("<metadata/><sysinfo type='fwcfg' />"), run);
   expect(marked).toContain(mark);
   expect(marked).toContain(entry);
-  expect(() => scanXml(marked)).not.toThrow();
 });
 
 test.each([
   // definition                                                          why
   ['<shareable/>', 'libvirt then opens the image without a lock'],
   ['<shareable></shareable>', 'the same in the long form'],
-] as const)('F40: a disk with %s is refused: %s', (inner) => {
+] as const)('F40: a disk with %s is refused: %s', (inner, _why) => {
   const xml = domain(`<devices><disk type='file'><source file='/a'/>${inner}</disk></devices>`);
   expect(() => markRun(xml, run)).toThrow(expect.objectContaining({ code: 'REFUSED' }));
 });
@@ -60,7 +58,7 @@ test.each([
     'JSON',
   ],
   ["<qemu:arg value='loc&#107;ing=off'/>", 'hidden in a character reference'],
-] as const)('F40: image locking switched off is refused: %s (%s)', (arg) => {
+] as const)('F40: image locking switched off is refused: %s (%s)', (arg, _why) => {
   const xml = domain(
     `<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>${arg}</qemu:commandline>`,
   );
@@ -73,7 +71,6 @@ describe('F18: XML that two parsers could read in two ways is refused', () => {
     [`<!DOCTYPE domain [<!ENTITY x "y">]>${domain('')}`, 'a doctype can define entities'],
     [domain('<a>&x;</a>'), 'an entity of its own'],
     [domain('<a>&x</a>'), 'an entity that does not end'],
-    [domain('<a b="&#0;"/>'), 'no character'],
     [domain('<![CDATA[<uuid>x</uuid>]]>'), 'CDATA hides markup'],
     [domain('<?pi x?>'), 'a processing instruction'],
     [domain('<a></b>'), 'tags that cross'],
@@ -84,14 +81,14 @@ describe('F18: XML that two parsers could read in two ways is refused', () => {
     [domain('<!-- a -- b -->'), 'a comment in a comment'],
     [domain('<a>'), 'not closed'],
     ['', 'nothing'],
-    [domain('<a>'.repeat(100) + '</a>'.repeat(100)), 'too deep'],
+    [domain('<q:a/>'), 'a prefix that nothing binds'],
     [`<network><name>x</name><uuid>${VM}</uuid></network>`, 'not a domain'],
     [domain(`<uuid>${VM}</uuid>`), 'two uuids'],
     [domain('').replace('5555', '6666'), 'the uuid of another VM'],
     ["<domain type='kvm'><name>a</name></domain>", 'no uuid'],
     [`<domain><uuid>${VM}</uuid></domain>`, 'no name'],
     [`<domain><metadata><uuid>${VM}</uuid></metadata><name>a</name></domain>`, 'uuid elsewhere'],
-  ] as const)('%s: %s', (xml) => {
+  ] as const)('%s: %s', (xml, _why) => {
     expect(() => markRun(xml, run)).toThrow(expect.objectContaining({ code: 'BAD_INPUT' }));
   });
 });

@@ -1,16 +1,13 @@
 import { dashed, DomainError, isUuid } from '@fenceline/protocol';
-import { scanXml, textOf, type XmlElement } from './xmlScan.js';
+import type { Document, Element } from '@xmldom/xmldom';
+import { childElements, elementsBelow, everyElement, parseXml, textOf, writeXml } from './xml.js';
 
 /** Name of the fw_cfg file that carries a run's epoch in qemu's arguments (F35). */
 export const RUN_MARK = 'opt/org.fenceline/run';
 /** Namespace of the run's element in a domain's metadata. */
 export const RUN_NAMESPACE = 'https://fenceline.org/xmlns/run/1';
 
-interface Edit {
-  start: number;
-  end: number;
-  text: string;
-}
+const XMLNS = 'http://www.w3.org/2000/xmlns/';
 
 /**
  * A definition with the mark of one run: metadata element and fw_cfg entry with the epoch (F35).
@@ -19,63 +16,55 @@ interface Edit {
  * would let two qemus write to one image (F40).
  */
 export function markRun(domainXml: string, run: { vmUuid: string; epoch: number }): string {
-  const root = domainOf(domainXml, run.vmUuid);
+  const { document, root } = domainOf(domainXml, run.vmUuid);
   refuseSharedWriting(root);
-  const metadata = `<fenceline:run xmlns:fenceline='${RUN_NAMESPACE}' epoch='${run.epoch}'/>`;
-  const entry = `<entry name='${RUN_MARK}'>${run.epoch}</entry>`;
-  return apply(domainXml, [
-    ...oldMarks(root),
-    insertInto(root, {
-      in: metadataOf(root),
-      open: '<metadata>',
-      name: 'metadata',
-      text: metadata,
-    }),
-    insertInto(root, {
-      in: fwCfgOf(root)[0],
-      open: "<sysinfo type='fwcfg'>",
-      name: 'sysinfo',
-      text: entry,
-    }),
-  ]);
+  removeMarks(root);
+  const mark = document.createElementNS(RUN_NAMESPACE, 'fenceline:run');
+  mark.setAttributeNS(XMLNS, 'xmlns:fenceline', RUN_NAMESPACE);
+  mark.setAttribute('epoch', String(run.epoch));
+  childOf(document, root, 'metadata').appendChild(mark);
+  const entry = document.createElement('entry');
+  entry.setAttribute('name', RUN_MARK);
+  entry.appendChild(document.createTextNode(String(run.epoch)));
+  fwCfg(document, root).appendChild(entry);
+  return writeXml(root);
 }
 
 /** A definition without the mark of any run, as the server stores it. @throws as markRun. */
 export function unmarkRun(domainXml: string, vmUuid: string): string {
-  const root = domainOf(domainXml, vmUuid);
-  return apply(domainXml, oldMarks(root));
+  const { root } = domainOf(domainXml, vmUuid);
+  removeMarks(root);
+  return writeXml(root);
 }
 
 /** Name of the domain. @throws DomainError BAD_INPUT. */
 export function domainName(domainXml: string): string {
-  const name = scanXml(domainXml).children.find((child) => child.name === 'name');
+  const [name] = childElements(parseXml(domainXml).root, 'name');
   if (name === undefined) throw new DomainError('BAD_INPUT', 'domainXml: <name> is missing');
-  return textOf(name, domainXml);
+  return textOf(name);
 }
 
-function domainOf(text: string, vmUuid: string): XmlElement {
-  const root = scanXml(text);
-  if (root.name !== 'domain') throw new DomainError('BAD_INPUT', 'domainXml: not a <domain>');
-  const [uuid, ...more] = root.children.filter((child) => child.name === 'uuid');
-  const value = uuid === undefined ? '' : textOf(uuid, text);
+function domainOf(text: string, vmUuid: string): { document: Document; root: Element } {
+  const { document, root } = parseXml(text);
+  if (root.nodeName !== 'domain') throw new DomainError('BAD_INPUT', 'domainXml: not a <domain>');
+  const [uuid, ...more] = childElements(root, 'uuid');
+  const value = uuid === undefined ? '' : textOf(uuid);
   if (more.length > 0 || !isUuid(value) || dashed(value) !== dashed(vmUuid))
     throw new DomainError('BAD_INPUT', 'domainXml: its <uuid> is not that of the VM', {
       vmUuid: dashed(vmUuid),
     });
-  if (root.children.filter((child) => child.name === 'name').length !== 1)
+  if (childElements(root, 'name').length !== 1)
     throw new DomainError('BAD_INPUT', 'domainXml: exactly one <name> is needed');
-  return root;
+  return { document, root };
 }
 
 // safety: these two take away the image lock, the last thing between two qemus and one disk (F40).
-function refuseSharedWriting(root: XmlElement): void {
+function refuseSharedWriting(root: Element): void {
   for (const element of everyElement(root)) {
-    if (element.name === 'shareable' && element.parent?.name === 'disk')
+    if (element.localName === 'shareable')
       throw new DomainError('REFUSED', 'domainXml: a protected VM may not have <shareable/> disks');
-    const unlocked = [...element.attributes.values()].some((value) =>
-      /locking["'\s]*[=:]["'\s]*off/i.test(value),
-    );
-    if (unlocked)
+    const values = [...element.attributes].map((attribute) => attribute.value);
+    if (values.some((value) => /locking["'\s]*[=:]["'\s]*off/i.test(value)))
       throw new DomainError(
         'REFUSED',
         'domainXml: a protected VM may not switch image locking off',
@@ -83,58 +72,42 @@ function refuseSharedWriting(root: XmlElement): void {
   }
 }
 
-function* everyElement(root: XmlElement): Generator<XmlElement> {
-  const left = [root];
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    yield next;
-    left.push(...next.children);
-  }
+/** The first child of that name; made at the end if there is none. */
+function childOf(document: Document, root: Element, name: string): Element {
+  const [found] = childElements(root, name);
+  return found ?? append(root, document.createElement(name));
 }
 
-function metadataOf(root: XmlElement): XmlElement | undefined {
-  return root.children.find((child) => child.name === 'metadata');
-}
-
-function fwCfgOf(root: XmlElement): XmlElement[] {
-  return root.children.filter(
-    (child) => child.name === 'sysinfo' && child.attributes.get('type') === 'fwcfg',
+function fwCfgs(root: Element): Element[] {
+  return childElements(root, 'sysinfo').filter(
+    (sysinfo) => sysinfo.getAttribute('type') === 'fwcfg',
   );
 }
 
-function oldMarks(root: XmlElement): Edit[] {
-  const entries = fwCfgOf(root)
-    .flatMap((sysinfo) => sysinfo.children)
-    .filter((child) => child.name === 'entry' && child.attributes.get('name') === RUN_MARK);
-  const elements = (metadataOf(root)?.children ?? []).filter(
-    (child) => /(?:^|:)run$/.test(child.name) && namespaceOf(child) === RUN_NAMESPACE,
-  );
-  return [...entries, ...elements].map(({ start, end }) => ({ start, end, text: '' }));
+function fwCfg(document: Document, root: Element): Element {
+  const [found] = fwCfgs(root);
+  if (found !== undefined) return found;
+  const made = document.createElement('sysinfo');
+  made.setAttribute('type', 'fwcfg');
+  return append(root, made);
 }
 
-function namespaceOf(element: XmlElement): string | undefined {
-  const prefix = element.name.includes(':') ? element.name.split(':')[0] : undefined;
-  const key = prefix === undefined ? 'xmlns' : `xmlns:${prefix}`;
-  for (let at: XmlElement | undefined = element; at !== undefined; at = at.parent) {
-    const bound = at.attributes.get(key);
-    if (bound !== undefined) return bound;
+function append(parent: Element, made: Element): Element {
+  parent.appendChild(made);
+  return made;
+}
+
+/** Takes out every mark, and what is empty without it. */
+function removeMarks(root: Element): void {
+  const entries = fwCfgs(root)
+    .flatMap((sysinfo) => childElements(sysinfo, 'entry'))
+    .filter((entry) => entry.getAttribute('name') === RUN_MARK);
+  const elements = childElements(root, 'metadata')
+    .flatMap(elementsBelow)
+    .filter((element) => element.localName === 'run' && element.namespaceURI === RUN_NAMESPACE);
+  for (const mark of [...entries, ...elements]) {
+    const parent = mark.parentNode as Element;
+    parent.removeChild(mark);
+    if (elementsBelow(parent).length === 0) root.removeChild(parent);
   }
-  return undefined;
-}
-
-function insertInto(
-  root: XmlElement,
-  place: { in: XmlElement | undefined; open: string; name: string; text: string },
-): Edit {
-  const whole = `${place.open}${place.text}</${place.name}>`;
-  if (place.in === undefined) return { start: root.closeStart, end: root.closeStart, text: whole };
-  const { selfClosed, start, end, closeStart } = place.in;
-  return selfClosed
-    ? { start, end, text: whole }
-    : { start: closeStart, end: closeStart, text: place.text };
-}
-
-function apply(text: string, edits: readonly Edit[]): string {
-  return edits
-    .toSorted((a, b) => b.start - a.start || b.end - a.end)
-    .reduce((now, edit) => now.slice(0, edit.start) + edit.text + now.slice(edit.end), text);
 }

@@ -42,7 +42,7 @@ test.each([
   [6, 1, 'Crashed', 'the guest crashed'],
   [7, 0, 'Paused', 'suspended by power management'],
   [99, 0, 'Unknown', 'a newer libvirt'],
-] as const)('state %i reason %i is %s: %s', (state, reason, expected) => {
+] as const)('state %i reason %i is %s: %s', (state, reason, expected, _why) => {
   expect(vmState(state, reason)).toBe(expected);
 });
 

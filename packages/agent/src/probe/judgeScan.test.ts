@@ -19,7 +19,7 @@ test.each([
   [[stranger], 'kernel', false, 'another host at its address: not the agent, yet not silence'],
   [[unnamed], 'kernel', false, 'an agent that nobody has connected'],
   [[], 'nothing', false, 'no attempt was possible'],
-] as const)('D4: %j is %s, unstable %s: %s', (attempts, level, unstable) => {
+] as const)('D4: %j is %s, unstable %s: %s', (attempts, level, unstable, _why) => {
   expect(judgeScan(H1, attempts)).toMatchObject({ level, unstable });
 });
 

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import type { VmSeen } from '@fenceline/protocol';
+import { VmSeen } from '@fenceline/protocol';
 import { changesBetween } from './changes.js';
 
-const vm: VmSeen = {
+const vm = Object.assign(new VmSeen(), {
   vmUuid: '11111111-2222-4333-8444-555555555555',
   name: 'a',
   state: 'Running',
@@ -11,24 +11,24 @@ const vm: VmSeen = {
   startTime: 1,
   knownToLibvirt: true,
   hasProcess: true,
-};
-const stopped: VmSeen = {
-  ...vm,
+} as const);
+const like = (changes: Partial<VmSeen>): VmSeen => Object.assign(new VmSeen(), vm, changes);
+const stopped = like({
   state: 'Stopped',
   epoch: null,
   pid: null,
   startTime: null,
   hasProcess: false,
-};
+});
 const look = (vms: VmSeen[], libvirtAnswered = true) => ({ vms, libvirtAnswered, unattributed: 0 });
 const none = new Set<string>();
 
 test('nothing new: nothing is told', () => {
-  expect(changesBetween([vm], look([{ ...vm }]), none).changed).toEqual([]);
+  expect(changesBetween([vm], look([like({})]), none).changed).toEqual([]);
 });
 
 test('another pid is a change, also if the state is the same', () => {
-  const next = { ...vm, pid: 90 };
+  const next = like({ pid: 90 });
   expect(changesBetween([vm], look([next]), none)).toEqual({ now: [next], changed: [next] });
 });
 
@@ -50,6 +50,6 @@ test('while libvirt is silent, domains without a process are kept as known', () 
 });
 
 test('a second qemu of a VM that ends is told by the one that stays', () => {
-  const second = { ...vm, pid: 90 };
+  const second = like({ pid: 90 });
   expect(changesBetween([vm, second], look([vm]), none).changed).toEqual([vm]);
 });

@@ -41,7 +41,7 @@ test.each([
   ['Stopped', false, 'Running', 'libvirt gave up on a writer that lives (§9)'],
   ['Stopped', true, 'Stopping', 'a zombie leader: a thread may still write'],
   [undefined, false, 'Running', 'libvirt does not know it or does not answer'],
-] as const)('F21: libvirt says %s, dying %s: %s (%s)', (said, dying, state) => {
+] as const)('F21: libvirt says %s, dying %s: %s (%s)', (said, dying, state, _why) => {
   const domains = said === undefined ? [] : [{ ...domain, state: said }];
   const { attributed } = attribute([{ ...qemu, dying }], new Map(), domains);
   expect(mergeVms(attributed, domains)).toMatchObject([
@@ -55,7 +55,7 @@ test.each([
   ['Stopped', 'Stopped', 'as libvirt says'],
   ['Crashed', 'Crashed', 'as libvirt says'],
   ['Starting', 'Starting', 'before the fork'],
-] as const)('a domain without a process that libvirt calls %s is %s: %s', (said, state) => {
+] as const)('a domain without a process that libvirt calls %s is %s: %s', (said, state, _why) => {
   expect(mergeVms([], [{ ...domain, state: said }])).toMatchObject([
     { state, hasProcess: false, pid: null, epoch: null },
   ]);

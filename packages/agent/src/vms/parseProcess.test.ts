@@ -22,7 +22,7 @@ test.each([
   ['Z', 2, false, 'the leader ended, a worker may still write'],
   ['Z', 1, true, 'nothing of it can run'],
   ['X', 1, true, 'dead'],
-] as const)('F21: state %s with %i tasks: gone is %s (%s)', (state, threads, gone) => {
+] as const)('F21: state %s with %i tasks: gone is %s (%s)', (state, threads, gone, _why) => {
   const parsed = parseStat(stat('qemu-system-x86', state, threads));
   expect(parsed && isGone(parsed)).toBe(gone);
 });
@@ -35,7 +35,7 @@ test.each([
   ['tail', '/usr/bin/tail', false, 'reads a log named after the VM'],
   ['qemu-img', '/usr/bin/qemu-img', false, 'no emulator'],
   ['/usr/bin/qemu-system-x86_64-notes.txt', '/usr/bin/vi', false, 'an editor'],
-] as const)('F20: %s (%s) is a qemu: %s, %s', (argv0, exe, expected) => {
+] as const)('F20: %s (%s) is a qemu: %s, %s', (argv0, exe, expected, _why) => {
   expect(isQemu(argv0, exe)).toBe(expected);
 });
 
@@ -62,7 +62,7 @@ test.each([
   [['-uuid', `${VM}0`], 'a longer id'],
   [['-fw_cfg', 'name=opt/org.fenceline/runner,string=1'], 'a longer mark'],
   [['-fw_cfg', 'name=opt/org.fenceline/run,string=-1'], 'no number'],
-] as const)('F20: %j says nothing: %s', (args) => {
+] as const)('F20: %j says nothing: %s', (args, _why) => {
   expect(parseQemuArguments([...args])).toEqual({
     vmUuid: undefined,
     guestName: undefined,

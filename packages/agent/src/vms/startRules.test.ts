@@ -42,6 +42,6 @@ test.each([
   [{ grantPid: 7 }, 'CONFLICT', 'F34: an earlier start has not ended; its grant must stay'],
   [{ identity: { hostUuid: VM, seeded: false } }, 'REFUSED', 'F11: its past was lost'],
   [{ identity: { hostUuid: undefined, seeded: false } }, 'REFUSED', 'never connected'],
-] as const)('F11: with %j a start of epoch 5 is %s: %s', (changes, expected) => {
+] as const)('F11: with %j a start of epoch 5 is %s: %s', (changes, expected, _why) => {
   expect(decide(changes)).toBe(expected);
 });

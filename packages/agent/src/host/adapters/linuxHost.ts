@@ -9,6 +9,7 @@ import {
   parseMemInfo,
   parseNamespace,
   reachableAddresses,
+  type InterfaceAddress,
 } from '../parseHost.js';
 
 export interface LinuxHostOptions {
@@ -30,6 +31,9 @@ export function linuxHost(options: LinuxHostOptions): HostView {
       return boot;
     },
     facts: () => facts(options),
+    ownAddresses: async () => [
+      ...new Set([...options.addresses, ...interfaceAddresses().map(({ address }) => address)]),
+    ],
     capacity: async () => ({
       cpus: availableParallelism(),
       ...parseMemInfo(await readFile('/proc/meminfo', 'utf8')),
@@ -39,14 +43,17 @@ export function linuxHost(options: LinuxHostOptions): HostView {
 }
 
 async function facts({ sshKeyDir, addresses }: LinuxHostOptions): Promise<HostFacts> {
-  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return {
     hostname: hostname(),
     ...parseCpuInfo(await readFile('/proc/cpuinfo', 'utf8')),
     kvmDevice: await opens('/dev/kvm'),
-    addresses: addresses.length > 0 ? [...addresses] : reachableAddresses(own),
+    addresses: addresses.length > 0 ? [...addresses] : reachableAddresses(interfaceAddresses()),
     sshHostKeys: await hostKeys(sshKeyDir),
   };
+}
+
+function interfaceAddresses(): InterfaceAddress[] {
+  return Object.values(networkInterfaces()).flatMap((list) => list ?? []);
 }
 
 async function opens(path: string): Promise<boolean> {

@@ -2,6 +2,7 @@ import { open, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asError, makeKeyedQueue, messageOf } from '@fenceline/common';
 import { dashed, DomainError, isUuid, type KnownRun } from '@fenceline/protocol';
+import { errnoOf } from '../../errno.js';
 import type { Grant, HostState, RunRecord } from '../hostState.js';
 import { larger } from '../memoryHostState.js';
 
@@ -96,7 +97,7 @@ async function readLine(path: string): Promise<string | undefined> {
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw unreadable(path, messageOf(error));
   }
 }
@@ -126,7 +127,7 @@ async function filesIn(dir: string): Promise<string[]> {
   try {
     return await readdir(dir);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
+    if (errnoOf(error) === 'ENOENT') return [];
     throw unreadable(dir, messageOf(error));
   }
 }
@@ -175,8 +176,4 @@ function afterMs(ms: number): Promise<'memory'> {
 
 function unreadable(path: string, why: string): DomainError {
   return new DomainError('INTERNAL', `can't read the record ${path}: ${why}`, { path });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

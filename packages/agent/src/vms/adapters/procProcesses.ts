@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '@fenceline/common';
+import { errnoOf } from '../../errno.js';
 import {
   isGone,
   isQemu,
@@ -85,8 +86,7 @@ async function reading<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if (['ENOENT', 'ESRCH'].includes(errnoOf(error))) return undefined;
     throw new Error(`can't look at the process table: ${messageOf(error)}`, { cause: error });
   }
 }
