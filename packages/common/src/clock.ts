@@ -1,4 +1,4 @@
-import { asError } from './failure.js';
+import { asError, isError } from './failure.js';
 
 /** Milliseconds of a clock that never goes back; says nothing about the time of day. */
 export type MonotonicMs = number;
@@ -103,5 +103,5 @@ export function withLimit<T>(limit: Limit, work: (signal: AbortSignal) => Promis
 
 function reasonOf(signal: AbortSignal | undefined): Error {
   const reason: unknown = signal?.reason;
-  return reason instanceof Error ? reason : new Error('aborted');
+  return isError(reason) ? reason : new Error('aborted');
 }

@@ -6,7 +6,7 @@ import {
   type Route,
   type StreamRoute,
 } from '@fenceline/protocol';
-import { messageOf } from './failure.js';
+import { isError, messageOf } from './failure.js';
 import type { Logger } from './logger.js';
 import { makeRouter } from './router.js';
 
@@ -138,7 +138,7 @@ function asDomainError(thrown: unknown, log: Logger, call: IncomingCall): Domain
   log.error('a route failed unexpectedly', {
     path: call.path,
     error: messageOf(thrown),
-    stack: thrown instanceof Error ? thrown.stack : undefined,
+    stack: isError(thrown) ? thrown.stack : undefined,
   });
   return new DomainError('INTERNAL', 'an internal error; the log has the details');
 }

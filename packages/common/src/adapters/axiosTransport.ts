@@ -11,7 +11,8 @@ import {
   type TransportFailure,
   type TransportRequest,
 } from '@fenceline/protocol';
-import axios, { AxiosError, type AxiosInstance, type AxiosRequestConfig } from 'axios';
+import axios, { type AxiosInstance, type AxiosRequestConfig } from 'axios';
+import { errorCode, messageOf } from '../failure.js';
 import { LineBuffer } from '../lineBuffer.js';
 import type { OpenOptions, StreamTransport } from '../streamTransport.js';
 
@@ -159,15 +160,10 @@ const FAILURES: Record<string, TransportFailure> = {
 };
 
 function transportError(error: unknown): TransportError {
-  const code = codeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const code = errorCode(error) ?? 'UNKNOWN';
+  const message = messageOf(error);
   const known = FAILURES[code];
   if (known !== undefined) return new TransportError(known, `${code}: ${message}`);
   const tls = /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(code);
   return new TransportError(tls ? 'tls' : 'other', `${code}: ${message}`);
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof AxiosError && error.code !== undefined) return error.code;
-  return error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { errorCode } from '../failure.js';
 
 /** PEM texts of one TLS identity. */
 export interface TlsFiles {
@@ -24,7 +25,7 @@ function readPem(path: string): string {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    const code = errorCode(error) ?? 'unreadable';
     throw new Error(`can't read the TLS file ${path} (${code})`, { cause: error });
   }
   if (!text.includes('-----BEGIN ')) throw new Error(`${path} is not a PEM file`);
