@@ -1,0 +1,312 @@
+import { describe, expect, test } from '@jest/globals';
+import { RemoteError, TransportError } from '@fenceline/protocol';
+import { haStartFlow } from './haStart.js';
+import {
+  deadVerdict,
+  hostUuid,
+  makeHaWorld,
+  VM,
+  type FakeHost,
+  type HaWorld,
+} from '../testing/haWorld.js';
+
+const FLOWS = haStartFlow.steps.map(({ name }) => name);
+
+/** The VM runs on h1 as run 1, and h1 is judged dead. */
+async function withDeadHost(options = {}): Promise<HaWorld> {
+  const world = await makeHaWorld(options);
+  await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+  world.judgeDead(1);
+  return world;
+}
+
+const vmRowOf = (world: HaWorld) =>
+  world.store.db.selectFrom('vms').selectAll().where('uuid', '=', VM).executeTakeFirstOrThrow();
+const history = (world: HaWorld) => world.store.db.selectFrom('history').selectAll().execute();
+const steps = (world: HaWorld) => world.store.db.selectFrom('haTaskSteps').selectAll().execute();
+const runs = (world: HaWorld) =>
+  world.store.db.selectFrom('runs').selectAll().orderBy('epoch').execute();
+
+describe('an HA start that succeeds', () => {
+  test('F1: runs its four flows in their order, and the VM runs elsewhere', async () => {
+    const world = await withDeadHost();
+    const reply = await world.start();
+    expect(reply.error).toBeUndefined();
+    expect(reply.vm?.hostUuid).not.toBe(hostUuid(1));
+    const names = (await steps(world)).map(({ name }) => name);
+    expect(names.filter((name) => FLOWS.includes(name))).toEqual([
+      'ha-pre-fence-vm',
+      'before-ha-start-vm-instance',
+      'mark-vm-stopped-and-save-last-host',
+      'start-ha-vm',
+    ]);
+    expect(await vmRowOf(world)).toMatchObject({ state: 'Running', lastHostUuid: hostUuid(1) });
+  });
+
+  test('F33: the old run is closed by a stored proof, the new one is open with a higher epoch', async () => {
+    const world = await withDeadHost();
+    await world.start();
+    const proofs = await world.store.db.selectFrom('proofs').selectAll().execute();
+    expect(proofs).toMatchObject([{ kind: 'peerConfirmedDead', epoch: 1, vmUuid: VM }]);
+    expect(await runs(world)).toMatchObject([
+      { epoch: 1, state: 'closed', proofUuid: proofs[0]?.uuid },
+      { epoch: 2, state: 'running', proofUuid: null },
+    ]);
+    expect(world.called('vmStart')[0]?.command).toMatchObject({
+      epoch: 2,
+      closedRuns: [{ epoch: 1, proofDigest: proofs[0]?.digest }],
+    });
+  });
+
+  test('F9: one history row, ended once, with destination, proof and step times', async () => {
+    const world = await withDeadHost();
+    const reply = await world.start();
+    const rows = await history(world);
+    expect(rows).toHaveLength(1);
+    expect(rows[0]).toMatchObject({ success: 1, destinationHostUuid: reply.vm?.hostUuid });
+    expect(rows[0]?.endedAt).not.toBeNull();
+    expect(JSON.parse(rows[0]?.proofDigestsJson ?? '')).toHaveLength(1);
+    expect(JSON.parse(rows[0]?.stepsJson ?? '').length).toBeGreaterThan(4);
+  });
+
+  test('F6: the siblings of the message are asked in its order, as a frozen copy', async () => {
+    const world = await withDeadHost();
+    const siblingHostUuids = [hostUuid(3), hostUuid(2)];
+    const sent = world.start({ siblingHostUuids });
+    siblingHostUuids.reverse();
+    await sent;
+    expect(world.called('fenceVm')[0]?.hostUuid).toBe(hostUuid(3));
+  });
+});
+
+describe('an HA start that is refused', () => {
+  const alive = { qemuConfirmedDead: false, qemuStillAlive: true, outcome: 'stillAlive' };
+
+  async function refusing(): Promise<HaWorld> {
+    const world = await withDeadHost();
+    for (const host of world.hosts) {
+      const fence = host.fence;
+      host.fence = (command) => ({ ...fence(command), ...deadVerdict(alive) });
+    }
+    return world;
+  }
+
+  test('F2: 0 extension calls, 0 writes to the VM, 0 starts', async () => {
+    const world = await refusing();
+    let asked = 0;
+    world.extensions.push({ name: 'x', beforeHaStart: async () => void (asked += 1) });
+    const before = await vmRowOf(world);
+    const reply = await world.start();
+    expect(reply.error?.code).toBe('REFUSED');
+    expect(asked).toBe(0);
+    expect(await vmRowOf(world)).toEqual(before);
+    expect(world.called('vmStart')).toEqual([]);
+  });
+
+  test('F8: the text names VM, suspect, actual state, what each channel said, and the ways out', async () => {
+    const world = await refusing();
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('VM vm1 (Running) was not started');
+    expect(reply.error?.message).toContain('run 1 on h1');
+    expect(reply.error?.message).toContain('stillAlive');
+    expect(reply.error?.message).toContain('own-agent:');
+    const task = await world.tasks.openTaskOf(VM);
+    expect(task?.waysOut.join()).toContain('confirm-dead h1');
+    expect(task?.state).toBe('refused');
+    expect(task?.nextTryAt).not.toBeNull();
+  });
+
+  test('F14: a qemu that is alive is an answer: no second peer is asked', async () => {
+    const world = await refusing();
+    await world.start();
+    expect(world.called('fenceVm')).toHaveLength(1);
+  });
+
+  test('F9: its history row is ended once, as a failure with the reason', async () => {
+    const world = await refusing();
+    await world.start();
+    expect(await history(world)).toMatchObject([{ success: 0, destinationHostUuid: null }]);
+  });
+
+  test('F1: an extension that objects refuses; all of them are asked and named', async () => {
+    const world = await withDeadHost();
+    for (const name of ['one', 'two'])
+      world.extensions.push({
+        name,
+        beforeHaStart: async () => Promise.reject(new Error(`${name} objects`)),
+      });
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('one: one objects; two: two objects');
+    expect(world.called('vmStart')).toEqual([]);
+  });
+
+  test('F7: a start that fails everywhere puts the displayed state back, with an event', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.start = () => {
+        throw new RemoteError(502, { code: 'LIBVIRT_FAILED', message: 'no such network' });
+      };
+    const before = await vmRowOf(world);
+    await world.start();
+    expect(await vmRowOf(world)).toEqual({ ...before, epoch: 3 });
+    expect(world.seen.map(({ kind }) => kind)).toContain('vm.stateRestored');
+  });
+
+  test('F1: no destination: nothing is fenced for nothing', async () => {
+    const world = await withDeadHost();
+    await world.store.db.updateTable('hosts').set({ state: 'Disabled' }).execute();
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('nothing was fenced');
+    expect(world.called('fenceVm')).toEqual([]);
+  });
+});
+
+describe('the judger', () => {
+  test('F1: says no: success, nothing done, no history row', async () => {
+    const world = await withDeadHost();
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    expect(await world.start()).toEqual({});
+    expect(await history(world)).toEqual([]);
+    expect(world.calls).toEqual([]);
+  });
+
+  test('D9: leaves alone what a person stopped, and starts what a person asks for', async () => {
+    const world = await withDeadHost();
+    await world.store.db.updateTable('vms').set({ stoppedByPerson: 1 }).execute();
+    expect(await world.start()).toEqual({});
+    expect((await world.start({ judger: 'manual' })).vm).toBeDefined();
+  });
+});
+
+describe('pre-fence settings', () => {
+  test('F4: a VM of another hypervisor is not fenced by a peer, and needs a proof all the same', async () => {
+    const world = await withDeadHost();
+    await world.store.db.updateTable('vms').set({ hypervisor: 'ESX' }).execute();
+    const reply = await world.start();
+    expect(world.called('fenceVm')).toEqual([]);
+    expect(reply.error?.code).toBe('REFUSED');
+    expect(world.called('vmStart')).toEqual([]);
+  });
+
+  test('F5: whenHinted asks no peer without hints, and still starts nothing without proof', async () => {
+    const world = await withDeadHost();
+    world.settings.ha.preFence.mode = 'whenHinted';
+    expect((await world.start()).error?.code).toBe('REFUSED');
+    expect(world.called('fenceVm')).toEqual([]);
+    const hinted = await world.start({ siblingHostUuids: [hostUuid(2)] });
+    expect(hinted.vm).toBeDefined();
+  });
+
+  test('F16: the call of a peer has its own deadline and takes the setting in force', async () => {
+    const world = await withDeadHost();
+    world.settings.ha.preFence.sshTimeoutSec = 7;
+    await world.start();
+    expect(world.called('fenceVm')[0]?.command).toMatchObject({ sshTimeoutSec: 7 });
+  });
+});
+
+describe('a start whose answer is lost', () => {
+  test('F33: is resolved before another host is tried: it ran, so it is adopted', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts) {
+      const start = host.start;
+      host.start = (command) => {
+        start(command);
+        throw new TransportError('reset', 'connection reset');
+      };
+    }
+    const reply = await world.start();
+    expect(reply.vm).toMatchObject({ epoch: 2 });
+    expect(world.called('vmStart')).toHaveLength(1);
+  });
+
+  test('F33: it never began there: proven so, then the next host is tried', async () => {
+    const world = await withDeadHost();
+    let lost = 0;
+    for (const host of world.hosts) {
+      const start = host.start;
+      host.destroy = withNeverBegan(host.destroy);
+      host.start = (command) => {
+        lost += 1;
+        if (lost === 1) throw new TransportError('reset', 'connection reset');
+        return start(command);
+      };
+    }
+    const reply = await world.start();
+    expect(reply.vm).toMatchObject({ epoch: 3 });
+    const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
+    expect(kinds.map(({ kind }) => kind)).toEqual(['peerConfirmedDead', 'neverBegan']);
+  });
+
+  test('F33: and its host is silent: no other host is tried, the run stays open', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.start = () => {
+        host.up = false;
+        throw new TransportError('timeout', 'no answer');
+      };
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('not proven that nothing runs there');
+    expect(world.called('vmStart')).toHaveLength(1);
+    expect(await runs(world)).toMatchObject([{ state: 'closed' }, { epoch: 2, state: 'maybe' }]);
+  });
+
+  test('F40: a locked image stops the attempt: somebody writes, so no next host', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.start = () => {
+        throw new RemoteError(409, { code: 'IMAGE_LOCKED', message: 'Failed to get "write" lock' });
+      };
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('its image is locked');
+    expect(world.called('vmStart')).toHaveLength(1);
+  });
+});
+
+describe('the gate', () => {
+  test('F38: a VM that is alive on another host is not started', async () => {
+    const world = await withDeadHost();
+    const stray = world.hosts[2];
+    stray?.vms.push({
+      vmUuid: VM,
+      name: 'vm1',
+      state: 'Running',
+      epoch: 9,
+      pid: 1,
+      startTime: 1,
+      knownToLibvirt: true,
+      hasProcess: true,
+    });
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('seen alive');
+    expect(world.called('vmStart')).toEqual([]);
+  });
+
+  test('F3: a run that its healthy host reports alive is adopted, not fenced', async () => {
+    const world = await makeHaWorld();
+    await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    world.hosts[0]?.start({ vmUuid: VM, epoch: 1 } as never);
+    const reply = await world.start();
+    expect(reply.vm).toEqual({ uuid: VM, hostUuid: hostUuid(1), epoch: 1 });
+    expect(world.called('vmDestroy').concat(world.called('fenceVm'))).toEqual([]);
+  });
+
+  test('F11: two HA starts of one VM at once end in one start', async () => {
+    const world = await withDeadHost();
+    const message = {
+      vmUuid: VM,
+      reason: 'r',
+      siblingHostUuids: [],
+      judger: 'host-failure' as const,
+      softAvoidHostUuids: [],
+      timeoutMs: 600_000,
+    };
+    const both = [1, 2].map(() => world.bus.send('HaStartVmInstance', message));
+    await world.clock.settle(Promise.all(both));
+    expect(world.called('vmStart')).toHaveLength(1);
+  });
+});
+
+function withNeverBegan(destroy: FakeHost['destroy']): FakeHost['destroy'] {
+  return (command) => ({ ...destroy(command), highestBegan: null });
+}
