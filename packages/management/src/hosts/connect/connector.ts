@@ -1,0 +1,123 @@
+import { asError, FlowError, makeKeyedQueue, runFlow, TimeoutError } from '@fenceline/common';
+import { DomainError } from '@fenceline/protocol';
+import type { ConnectHostMsg, ReconnectHostMsg, Reply } from '../../messages/types.js';
+import type { Host } from '../host.js';
+import { makeBudget } from './budget.js';
+import { capacityHandler } from './capacity.js';
+import type { ConnectContext, ConnectDeps } from './context.js';
+import { connectTimeoutMs } from './messages.js';
+import { connectFlow } from './steps.js';
+
+const MAX_QUEUED_PER_HOST = 64;
+
+/** What others want to know of connects. */
+export interface ConnectListener {
+  /** The status just became Connected; tracking starts here (C2). */
+  connected(host: Host): Promise<void>;
+  toldSiblings(host: Host, digest: string): void;
+  /** A connect ended, well or not; called once per run, after its rollback. */
+  ended(host: Host, error: DomainError | undefined): void;
+}
+
+/** Connects hosts; its only door is the message bus. */
+export interface Connector {
+  /** A connect of this host waits or runs. */
+  busy(hostUuid: string): boolean;
+  /** Runs `work` while no connect of that host runs. */
+  exclusive<T>(hostUuid: string, work: () => Promise<T>): Promise<T>;
+  /** Ends connects that are under way (they roll back) and resolves when the last is over. */
+  stop(): Promise<void>;
+}
+
+export function makeConnector(deps: ConnectDeps, listener: ConnectListener): Connector {
+  const { bus, repository, settings } = deps;
+  const stopping = new AbortController();
+  // Beside the bus' own queue: a message whose time is up frees that one while its connect is
+  // still rolling back, and two connects of one host must never overlap (C5).
+  const perHost = makeKeyedQueue(MAX_QUEUED_PER_HOST);
+  const connect = makeConnect(deps, listener, stopping.signal);
+
+  bus.handle('ConnectHost', {
+    queue: ({ hostUuid }) => `connect ${hostUuid}`,
+    // C5: the signature has the reconnect dimension, so that the marker is never lost.
+    flight: ({ hostUuid, reconnect }) => `${hostUuid} ${reconnect ? 'reconnect' : 'first'}`,
+    run: (message, signal) => perHost.run(message.hostUuid, () => connect(message, signal)),
+  });
+  bus.handle('ReconnectHost', {
+    run: async (message: ReconnectHostMsg) => {
+      const host = await repository.get(message.hostUuid);
+      if (message.skipIfConnected && host.status === 'Connected') return {};
+      const timeoutMs = connectTimeoutMs(settings.current());
+      const { hostUuid, taskId } = message;
+      // C4: the only place that sets the marker.
+      const marked = { hostUuid, newAdd: false, reconnect: true, timeoutMs };
+      return bus.send('ConnectHost', taskId === undefined ? marked : { ...marked, taskId });
+    },
+  });
+  bus.handle('CheckHostCapacity', capacityHandler(deps, stopping.signal));
+
+  return {
+    busy: (hostUuid) => perHost.depth(hostUuid) > 0,
+    exclusive: (hostUuid, work) => perHost.run(hostUuid, work),
+    async stop() {
+      stopping.abort(new DomainError('STOPPING', 'this server is stopping'));
+      await perHost.idle();
+    },
+  };
+}
+
+function makeConnect(deps: ConnectDeps, listener: ConnectListener, stopping: AbortSignal) {
+  const flow = connectFlow(deps, {
+    connected: ({ host }) => listener.connected(host),
+    toldSiblings: (host, digest) => listener.toldSiblings(host, digest),
+  });
+  const lastFailure = new Map<string, string>();
+  const tell = async (context: ConnectContext, error: DomainError | undefined): Promise<void> => {
+    const { host, message } = context;
+    const before = lastFailure.get(host.uuid);
+    if (error === undefined) lastFailure.delete(host.uuid);
+    else lastFailure.set(host.uuid, error.message);
+    // Automatic reconnects repeat; the same failure is news once.
+    if (error !== undefined && before !== error.message && !stopping.aborted)
+      await deps.events.record({
+        kind: 'host.connectFailed',
+        severity: 'warning',
+        hostUuid: host.uuid,
+        text: `host ${host.name} could not be connected: ${error.message}`,
+        facts: { code: error.code, reconnect: message.reconnect, newAdd: message.newAdd },
+      });
+  };
+  return async (message: ConnectHostMsg, bus: AbortSignal): Promise<Reply> => {
+    const signal = AbortSignal.any([bus, stopping]);
+    const host = await deps.repository.get(message.hostUuid);
+    const budgetMs = deps.settings.current().host.connect.timeoutSec * 1_000;
+    const context: ConnectContext = {
+      message,
+      budget: makeBudget(deps.clock, budgetMs, signal),
+      signal,
+      host,
+      bootId: '',
+      facts: undefined,
+      info: undefined,
+      startedHookSteps: [],
+    };
+    let error: DomainError | undefined;
+    try {
+      await runFlow(flow, context, { log: deps.log.child({ hostUuid: host.uuid }) });
+    } catch (thrown) {
+      error = connectError(host, thrown);
+    }
+    await tell(context, error);
+    listener.ended(context.host, error);
+    if (error !== undefined) throw error;
+    return {};
+  };
+}
+
+/** What a flow threw, as an error for people. */
+function connectError(host: Host, thrown: unknown): DomainError {
+  const why = thrown instanceof FlowError ? thrown.why : asError(thrown);
+  if (why instanceof DomainError) return why;
+  const code = why instanceof TimeoutError ? 'TIMED_OUT' : 'INTERNAL';
+  return new DomainError(code, `${host.name}: ${why.message}`);
+}
