@@ -64,6 +64,8 @@ export class ProofView {
   @IsObject() facts = required<ViewFacts>();
   @Time() createdAt = required<string>();
   @Nullable() @Time() expiresAt: string | null = null;
+  /** When a start was sent that stands on it. */
+  @Nullable() @Time() usedAt: string | null = null;
   /** Why it can't be used any more (F41). */
   @Nullable() @Text() voidedReason: string | null = null;
   @Text(64) previousDigest = required<string>();

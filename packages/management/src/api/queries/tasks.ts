@@ -111,8 +111,9 @@ export async function proofsOf(on: Queryable, taskUuid: string): Promise<ProofVi
   const rows = await on
     .selectFrom('proofs')
     .leftJoin('hosts', 'hosts.uuid', 'proofs.hostUuid')
-    .selectAll('proofs')
-    .select('hosts.name as hostName')
+    .select(['sequence', 'proofs.uuid', 'taskUuid', 'kind', 'vmUuid', 'epoch', 'hostUuid'])
+    .select(['proofs.bootId', 'source', 'factsJson', 'proofs.createdAt', 'expiresAt', 'usedAt'])
+    .select(['voidedReason', 'previousDigest', 'digest', 'hosts.name as hostName'])
     .where('taskUuid', '=', taskUuid)
     .orderBy('sequence')
     .execute();
@@ -126,7 +127,8 @@ export async function listHistory(on: Queryable, query: ListHistoryRequest): Pro
     .selectFrom('history')
     .leftJoin('vms', 'vms.uuid', 'history.vmUuid')
     .leftJoin('hosts', 'hosts.uuid', 'history.destinationHostUuid')
-    .selectAll('history')
+    .select(['history.uuid', 'taskUuid', 'attempt', 'history.vmUuid', 'reason', 'beganAt'])
+    .select(['endedAt', 'success', 'destinationHostUuid', 'failure', 'proofDigestsJson'])
     .select(['vms.name as vmName', 'hosts.name as destinationHostName'])
     .orderBy('history.beganAt', 'desc')
     .orderBy('history.uuid', 'desc')
@@ -142,7 +144,7 @@ export async function listHistory(on: Queryable, query: ListHistoryRequest): Pro
   }
   return pageOf(await rows.execute(), ask, {
     keys: (row) => [row.beganAt, row.uuid],
-    view: ({ proofDigestsJson, stepsJson: _steps, success, ...row }) => ({
+    view: ({ proofDigestsJson, success, ...row }) => ({
       ...row,
       success: success === null ? null : success === 1,
       proofDigests: fromJson<string[]>(proofDigestsJson),
