@@ -37,7 +37,7 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
   const releases = new Releases(log);
   try {
     const tls = readTlsFiles(config.tls);
-    await prepareHostState(config);
+    await prepareHostState({ runDir: config.runDir, stateDir: config.stateDir });
     const core = composeAgent(await realPorts(config, { log, tls }));
     releases.add('core', () => core.stop());
     await core.start();

@@ -5,16 +5,19 @@ import { domainXml, FakeHost, HOST, VM } from '../../test/fakeHost.js';
 import { RUN_MARK } from '../libvirt/domainXml.js';
 import { dropEndedGrants, startVm, type StartPorts } from './startVm.js';
 
+function portsOf({ libvirt, processes, state }: FakeHost): StartPorts {
+  const host = { boot: async () => ({ bootId: 'boot-1', pidNamespace: '1' }) };
+  return { host, libvirt, processes, state, log: silentLogger, queue: makeKeyedQueue(8) };
+}
+
 async function seededHost(): Promise<{ host: FakeHost; ports: StartPorts }> {
   const host = new FakeHost();
   await host.state.adopt(HOST, []);
-  const { libvirt, processes, state } = host;
-  const queue = makeKeyedQueue(8);
-  return { host, ports: { libvirt, processes, state, log: silentLogger, queue } };
+  return { host, ports: portsOf(host) };
 }
 
 const command = (epoch: number, xml = domainXml()): StartVmCmd =>
-  Object.assign(new StartVmCmd(), { vmUuid: VM, epoch, domainXml: xml });
+  Object.assign(new StartVmCmd(), { vmUuid: VM, epoch, domainXml: xml, bootId: 'boot-1' });
 
 const code = (expected: ErrorCode): unknown => expect.objectContaining({ code: expected });
 
@@ -55,6 +58,15 @@ test('F11: a smaller epoch than one that began is stale', async () => {
   host.killQemus(VM);
   await expect(startVm(ports, command(2))).rejects.toThrow(code('STALE_EPOCH'));
   expect(host.started).toHaveLength(1);
+});
+
+test('F33: a start that was granted to another boot of this host is refused', async () => {
+  const { host, ports } = await seededHost();
+  for (const bootId of ['boot-0', ''])
+    await expect(startVm(ports, Object.assign(command(3), { bootId }))).rejects.toThrow(
+      code('CONFLICT'),
+    );
+  expect(await host.state.began(VM)).toBeUndefined();
 });
 
 test('F34: a start at or below the barrier is refused before anything is recorded', async () => {
@@ -109,8 +121,8 @@ test('F34: while an earlier start still lives, its grant stays and a newer start
 
 test('F11: an agent without its records starts nothing until a connect has re-seeded it', async () => {
   const host = new FakeHost();
-  const { libvirt, processes, state } = host;
-  const ports = { libvirt, processes, state, log: silentLogger, queue: makeKeyedQueue(8) };
+  const { state } = host;
+  const ports = portsOf(host);
   await expect(startVm(ports, command(3))).rejects.toThrow(code('REFUSED'));
   await state.adopt(HOST, undefined);
   await expect(startVm(ports, command(3))).rejects.toThrow(code('REFUSED'));

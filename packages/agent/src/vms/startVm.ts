@@ -1,5 +1,6 @@
 import { messageOf, type KeyedQueue, type Logger } from '@fenceline/common';
 import { dashed, DomainError, ok, StartVmRsp, type StartVmCmd } from '@fenceline/protocol';
+import type { HostView } from '../host/hostView.js';
 import { markRun } from '../libvirt/domainXml.js';
 import type { Libvirt, PendingStart } from '../libvirt/libvirt.js';
 import type { Grant, HostState } from './hostState.js';
@@ -8,6 +9,7 @@ import type { Processes } from './processes.js';
 import { decideStart, refuseClosed } from './startRules.js';
 
 export interface StartPorts {
+  host: Pick<HostView, 'boot'>;
   libvirt: Libvirt;
   processes: Processes;
   state: HostState;
@@ -23,9 +25,20 @@ export interface StartPorts {
 export async function startVm(ports: StartPorts, command: StartVmCmd): Promise<StartVmRsp> {
   const run = { vmUuid: dashed(command.vmUuid), epoch: command.epoch };
   const xml = markRun(command.domainXml, run);
+  await refuseOtherBoot(ports, command);
   return ports.queue.run(run.vmUuid, () =>
     startInTurn(ports, { ...run, xml, timeoutMs: command.startTimeoutMs }),
   );
+}
+
+/** F33: the ledger names the boot of a run; a run in another boot would be closed by a reboot. */
+async function refuseOtherBoot({ host }: StartPorts, command: StartVmCmd): Promise<void> {
+  const { bootId } = await host.boot();
+  if (command.bootId !== bootId)
+    throw new DomainError('CONFLICT', 'the start was granted to another boot of this host', {
+      granted: command.bootId,
+      bootId,
+    });
 }
 
 interface Run {

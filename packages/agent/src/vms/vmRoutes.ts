@@ -9,6 +9,7 @@ import {
   type VmStatusCmd,
 } from '@fenceline/protocol';
 import type { HostView } from '../host/hostView.js';
+import { describeDomain } from '../libvirt/describeDomain.js';
 import { unmarkRun } from '../libvirt/domainXml.js';
 import { destroyVm } from './destroyVm.js';
 import type { LocalFence } from './localFence.js';
@@ -67,8 +68,8 @@ export function vmRoutes(ports: VmRoutePorts): VmRoutes {
       vmStatus: (command) => vmStatus(ports, command),
       vmDomain: async (command) => {
         const vmUuid = dashed(command.vmUuid);
-        const xml = await ports.libvirt.definition(vmUuid);
-        return ok(VmDomainRsp, { domainXml: unmarkRun(xml, vmUuid) });
+        const domainXml = unmarkRun(await ports.libvirt.definition(vmUuid), vmUuid);
+        return ok(VmDomainRsp, { ...describeDomain(domainXml), domainXml });
       },
     },
     idle: async () => {
