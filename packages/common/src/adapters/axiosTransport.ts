@@ -16,7 +16,8 @@ import { errorCode, messageOf } from '../failure.js';
 import { LineBuffer } from '../lineBuffer.js';
 import type { OpenOptions, StreamTransport } from '../streamTransport.js';
 
-const MAX_ANSWER_BYTES = 16 * 1_024 * 1_024;
+const MAX_REQUEST_BYTES = 16 * 1_024 * 1_024;
+const MAX_ANSWER_CHARS = 16 * 1_024 * 1_024;
 const MAX_LINE_CHARS = 1_024 * 1_024;
 const MAX_REFUSAL_CHARS = 64 * 1_024;
 
@@ -35,8 +36,8 @@ export function axiosTransport(options: AxiosTransportOptions): Transport & Stre
     httpsAgent: new Agent({ ...options.tls, keepAlive: false, minVersion: 'TLSv1.3' }),
     proxy: false,
     maxRedirects: 0,
-    maxContentLength: MAX_ANSWER_BYTES,
-    maxBodyLength: MAX_ANSWER_BYTES,
+    maxContentLength: -1,
+    maxBodyLength: MAX_REQUEST_BYTES,
     validateStatus: () => true,
     headers: options.token ? { authorization: `Bearer ${options.token.reveal()}` } : {},
   });
@@ -51,6 +52,9 @@ function configOf(request: TransportRequest): AxiosRequestConfig {
   return {
     method: request.method,
     url: request.path,
+    // Read here, also single answers: axios reports one that was cut like any bad one, and would
+    // bound the length of a stream that has no end.
+    responseType: 'stream',
     ...(reads ? { params: request.fields } : { data: request.fields }),
   };
 }
@@ -63,14 +67,16 @@ async function send(
   // axios' own `timeout` does not cover a connect that hangs; the signal covers everything.
   const limit = limitOf(deadlineMs);
   try {
-    const answer = await http.request<unknown>({
+    const answer = await http.request<AsyncIterable<Uint8Array>>({
       ...configOf(request),
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
-    return { status: answer.status, body: answer.data };
+    const text = await textOf(answer.data, MAX_ANSWER_CHARS);
+    // What is no JSON stays text, for `readAnswer` to refuse.
+    return { status: answer.status, body: asJson(text) ?? text };
   } catch (error) {
     if (limit.aborted) throw new TransportError('timeout', `no answer within ${deadlineMs} ms`);
-    throw transportError(error);
+    throw isOurs(error) ? error : transportError(error);
   }
 }
 
@@ -89,13 +95,10 @@ async function* open(
   try {
     const answer = await http.request<AsyncIterable<Uint8Array>>({
       ...configOf(request),
-      responseType: 'stream',
-      // A stream has no end, so its length has no bound; its lines have one.
-      maxContentLength: -1,
       signal: AbortSignal.any([options.signal, connecting.signal]),
     });
     if (answer.status !== 200) {
-      const body = await refusalBody(answer.data);
+      const body = asJson(await textOf(answer.data, MAX_REFUSAL_CHARS));
       throw refusalOf(request.path, { status: answer.status, body });
     }
     clearTimeout(timer);
@@ -109,15 +112,16 @@ async function* open(
   }
 }
 
-/** The body of a refused stream, if it is JSON of a sensible size. */
-async function refusalBody(chunks: AsyncIterable<Uint8Array>): Promise<unknown> {
+/** @throws TransportError if it is longer than the bound. */
+async function textOf(chunks: AsyncIterable<Uint8Array>, maxChars: number): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';
   for await (const chunk of chunks) {
     text += decoder.decode(chunk, { stream: true });
-    if (text.length > MAX_REFUSAL_CHARS) return undefined;
+    if (text.length > maxChars)
+      throw new TransportError('other', `the answer is longer than ${maxChars} characters`);
   }
-  return asJson(text);
+  return text;
 }
 
 /** Items of newline-delimited JSON or of server-sent events. */

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { DomainError } from '@fenceline/protocol';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Caller, Dispatcher } from '../dispatch.js';
-import { messageOf } from '../failure.js';
+import { isError, messageOf } from '../failure.js';
 import type { Logger } from '../logger.js';
 import { sendStream, type StreamFormat } from './expressStream.js';
 import type { TlsFiles } from './tls.js';
@@ -159,14 +159,15 @@ function stoppingError(): DomainError {
   return new DomainError('STOPPING', 'this program is stopping');
 }
 
-/** What body-parser calls its failures (`entity.too.large`); anything else is a defect of ours. */
+/** body-parser's failures may be shown (`expose`); anything else is a defect of ours. */
 function asDomainError(error: unknown, request: Request, { log }: Serving): DomainError {
   if (error instanceof DomainError) return error;
-  const type = typeof error === 'object' && error !== null && 'type' in error ? error.type : '';
-  if (type === 'entity.too.large')
-    return new DomainError('TOO_LARGE', `the body is larger than ${MAX_BODY}`);
-  if (typeof type === 'string' && /^(?:entity|encoding|charset|request)\./.test(type))
-    return new DomainError('BAD_INPUT', 'the body is not valid JSON');
+  if (isError(error) && 'expose' in error && error.expose === true) {
+    const tooLarge = 'type' in error && error.type === 'entity.too.large';
+    return tooLarge
+      ? new DomainError('TOO_LARGE', `the body is larger than ${MAX_BODY}`)
+      : new DomainError('BAD_INPUT', 'the body is not valid JSON');
+  }
   log.error('a call failed unexpectedly', { path: request.path, error: messageOf(error) });
   return new DomainError('INTERNAL', 'an internal error; the log has the details');
 }
