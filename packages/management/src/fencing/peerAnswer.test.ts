@@ -1,0 +1,57 @@
+import { describe, expect, test } from '@jest/globals';
+import { BadAnswerError, DomainError, RemoteError, TransportError } from '@fenceline/protocol';
+import type { PeerEvidence } from '../messages/types.js';
+import { afterEvidence, afterFailure } from './peerAnswer.js';
+
+const said = (change: Partial<PeerEvidence>): PeerEvidence => ({
+  peerHostUuid: 'p',
+  success: true,
+  qemuConfirmedDead: false,
+  qemuStillAlive: false,
+  targetHostUnreachable: false,
+  outcome: 'noNonce',
+  disks: [],
+  killed: [],
+  ...change,
+});
+const pids = [{ pid: 1, startTime: 1, epoch: 1 }];
+
+describe('after an answer', () => {
+  test.each([
+    ['F14', { qemuConfirmedDead: true, outcome: 'confirmedDead' }, 'stop', 'a clear word'],
+    ['F14', { qemuStillAlive: true, outcome: 'stillAlive' }, 'stop', 'alive is an answer'],
+    ['F14', { outcome: 'noNonce' }, 'next', 'ambiguous'],
+    ['F14', { outcome: 'deadline', killed: pids }, 'stop', 'ambiguous, but pids were alive'],
+    ['F14', { targetHostUnreachable: true, outcome: 'unreachable' }, 'next', 'another may reach'],
+    ['F14', { outcome: 'staleEpoch' }, 'stale', 'a newer run exists'],
+  ])('%s: %j: %s (%s)', (_rule, change, step, _why) => {
+    expect(afterEvidence(said(change))).toBe(step);
+  });
+});
+
+describe('after a call that failed', () => {
+  const refusal = (status: number, code: string) => new RemoteError(status, { code, message: 'm' });
+
+  test.each([
+    ['F14', new TransportError('refused', 'm'), 'next', false],
+    ['F14', new TransportError('timeout', 'm'), 'next', false],
+    ['F14', new BadAnswerError(200, 'unparsable'), 'next', false],
+    ['F14', refusal(500, 'INTERNAL'), 'next', false],
+    ['F14', refusal(503, 'STOPPING'), 'next', false],
+    ['F14', refusal(409, 'STALE_EPOCH'), 'stale', false],
+    ['F14', refusal(400, 'BAD_INPUT'), 'next', true],
+    ['F14', refusal(401, 'UNAUTHENTICATED'), 'next', true],
+    ['F14', refusal(403, 'FORBIDDEN'), 'next', true],
+  ])('%s: %p: %s, alarm %s', (_rule, error, step, alarm) => {
+    expect(afterFailure(error)).toMatchObject({ step, alarm, endpointMissing: false });
+  });
+
+  test('F15: an older agent has no such endpoint: its own words, then the next', () => {
+    const missing = new DomainError('NO_SUCH_ROUTE', 'x');
+    expect(afterFailure(missing)).toMatchObject({
+      step: 'next',
+      why: 'agent endpoint not found',
+      endpointMissing: true,
+    });
+  });
+});

@@ -1,0 +1,175 @@
+import { describe, expect, test } from '@jest/globals';
+import { DestroyVmRsp, FenceVerdict } from '@fenceline/protocol';
+import type { PeerEvidence } from '../../messages/types.js';
+import type { Run } from '../../vms/runs/run.js';
+import { FenceProof, type Judged } from '../proof.js';
+import { proofByAgent } from './byAgent.js';
+import { proofByOperator } from './byOperator.js';
+import { proofByPeer } from './byPeer.js';
+import { proofByPower, type PowerReading } from './byPower.js';
+
+const run: Run = {
+  vmUuid: 'vm',
+  epoch: 4,
+  hostUuid: 'h1',
+  bootId: 'boot-a',
+  state: 'running',
+  openedAt: '',
+  closedAt: null,
+  proofUuid: null,
+};
+const disks = [{ source: '/a' }, { source: '/b' }];
+
+const evidence: PeerEvidence = {
+  peerHostUuid: 'h2',
+  success: true,
+  qemuConfirmedDead: true,
+  qemuStillAlive: false,
+  targetHostUnreachable: false,
+  outcome: 'confirmedDead',
+  hostUuid: 'h1',
+  bootId: 'boot-a',
+  pidNamespace: 'pid:[1]',
+  barrier: 'disk',
+  disks: [
+    { source: '/a', drained: 'synced' },
+    { source: '/b', drained: 'direct' },
+  ],
+  killed: [],
+};
+
+const kindOf = (judged: Judged): string =>
+  'proof' in judged ? judged.proof.claim.kind : `refused: ${judged.refused}`;
+
+describe('what a peer proves', () => {
+  test('F22: a complete record is peerConfirmedDead', () => {
+    expect(kindOf(proofByPeer(run, evidence, disks))).toBe('peerConfirmedDead');
+  });
+
+  test('another boot than the run had: the run ended with it (hostRebooted)', () => {
+    expect(kindOf(proofByPeer(run, { ...evidence, bootId: 'boot-b' }, disks))).toBe('hostRebooted');
+  });
+
+  test.each([
+    ['F24', { qemuConfirmedDead: false }, 'ambiguous', 'nothing is true'],
+    ['F24', { targetHostUnreachable: true }, 'ambiguous', 'two are true'],
+    ['F24', { success: false }, 'ambiguous', 'success must be true'],
+    ['F24', { success: undefined }, 'ambiguous', 'success must be present'],
+    ['F21', { qemuStillAlive: true }, 'alive', 'alive wins over dead'],
+    ['F22', { hostUuid: 'h9' }, 'not h1', 'a wrong machine behind the address'],
+    ['F22', { hostUuid: undefined }, 'names host none', 'nobody says who answered'],
+    ['F22', { bootId: undefined }, 'no boot', 'a boot must be named'],
+    ['F22', { bootId: '' }, 'no boot', 'an empty boot is none'],
+    ['F22', { pidNamespace: undefined }, 'no pid namespace', 'a container sees too little'],
+    ['F34', { barrier: undefined }, 'no barrier', 'a start may slip in after the look'],
+    ['F34', { barrier: 'maybe' }, 'no barrier', 'only disk and memory are barriers'],
+    ['F21a', { disks: [] }, '/a is not drained', 'a disk that nobody speaks of'],
+    ['F21a', { disks: evidence.disks.slice(0, 1) }, '/b is not drained', 'one of two'],
+    ['F21a', { disks: [...evidence.disks, { source: '/b', drained: 'no' }] }, '/b', 'said twice'],
+    ['F21a', { disks: [{ source: '/a', drained: 'sure' }] }, '/a', 'an unknown word'],
+  ])('%s: %j is no proof (%s: %s)', (_rule, change, why, _because) => {
+    const judged = proofByPeer(run, { ...evidence, ...change } as PeerEvidence, disks);
+    expect(kindOf(judged)).toContain('refused');
+    expect(kindOf(judged)).toContain(why);
+  });
+});
+
+describe("what the host's own agent proves", () => {
+  function answer(change: Partial<DestroyVmRsp> = {}, verdict: object = {}): DestroyVmRsp {
+    const { peerHostUuid: _peer, success: _success, ...said } = evidence;
+    return Object.assign(new DestroyVmRsp(), {
+      success: true,
+      hostUuid: 'h1',
+      bootId: 'boot-a',
+      pidNamespace: 'pid:[1]',
+      highestBegan: 4,
+      beganKnown: true,
+      verdict: Object.assign(new FenceVerdict(), said, verdict),
+      ...change,
+    });
+  }
+  const ask = { run, vmDisks: disks, stop: false };
+
+  test.each([
+    [{}, false, 'vmNotRunning', 'it began here and is over'],
+    [{}, true, 'cleanStop', 'a person asked for it'],
+    [{ highestBegan: 3 }, false, 'neverBegan', 'this epoch never started here'],
+    [{ highestBegan: null }, false, 'neverBegan', 'nothing ever started here'],
+    [{ highestBegan: 3, beganKnown: false }, false, 'vmNotRunning', 'the record is not readable'],
+    [{ bootId: 'boot-b' }, false, 'hostRebooted', 'its boot is over'],
+  ])('%j, stop %s: %s (%s)', (change, stop, kind, _because) => {
+    expect(kindOf(proofByAgent({ ...ask, answer: answer(change), stop }))).toBe(kind);
+  });
+
+  test.each([
+    [{ verdict: undefined as never }, {}, 'no verdict'],
+    [{ success: false }, {}, 'ambiguous'],
+    [{ hostUuid: 'h2' }, {}, 'not h1'],
+    [{ highestBegan: null }, { barrier: undefined }, 'no barrier'],
+    [{ highestBegan: null }, { qemuStillAlive: true }, 'alive'],
+    [{}, { disks: [] }, 'not drained'],
+  ])('F34: %j %j is no proof: %s', (change, verdict, why) => {
+    const judged = proofByAgent({ ...ask, answer: answer(change, verdict) });
+    expect(kindOf(judged)).toContain(why);
+  });
+});
+
+describe('what a power device proves', () => {
+  const reading: PowerReading = {
+    deviceAgent: 'fence_x',
+    verifiedAt: '2026-01-01T00:00:00.000Z',
+    offAcknowledged: true,
+    readBack: 'off',
+    offSentAtMs: 1_000,
+    readBackAtMs: 1_500,
+    lastSignOfLifeMs: 500,
+  };
+
+  test('off, read back as off afterwards', () => {
+    expect(kindOf(proofByPower(run, reading))).toBe('powerOff');
+  });
+
+  test('a device that rejects "off" for a host already off proves it by reading', () => {
+    expect(kindOf(proofByPower(run, { ...reading, offAcknowledged: false }))).toBe('powerOff');
+  });
+
+  test.each([
+    [{ readBack: 'on' as const }, 'an acknowledged off that reads on'],
+    [{ readBack: 'unknown' as const }, 'an unread state is not off'],
+    [{ verifiedAt: null }, 'the mapping was never confirmed'],
+    [{ readBackAtMs: 900 }, 'read before it was sent'],
+    [{ lastSignOfLifeMs: 1_200 }, 'the host acted after "off": it is another host'],
+  ])('%j is no proof: %s', (change, _because) => {
+    expect(kindOf(proofByPower(run, { ...reading, ...change }))).toContain('refused');
+  });
+});
+
+describe("what a person's word proves", () => {
+  const word = {
+    operator: 'ann',
+    reason: 'pulled the plug',
+    typedName: 'h1',
+    hostName: 'h1',
+    silentForMs: 120_000,
+    requiredSilenceMs: 120_000,
+    expiresAfterSec: 600,
+  };
+
+  test('a silent host, its typed name and a reason', () => {
+    expect(kindOf(proofByOperator(run, word))).toBe('operatorConfirmed');
+  });
+
+  test.each([
+    [{ silentForMs: 119_999 }, 'it acted too recently'],
+    [{ typedName: 'h2' }, 'another name was typed'],
+    [{ reason: '  ' }, 'no reason'],
+  ])('%j is refused: %s', (change, _because) => {
+    expect(kindOf(proofByOperator(run, { ...word, ...change }))).toContain('refused');
+  });
+});
+
+test('no proof can be made outside the rules of fencing', () => {
+  expect(() => new FenceProof({ name: 'mine' }, { kind: 'powerOff' } as never)).toThrow(
+    'only be made by the rules',
+  );
+});

@@ -1,0 +1,176 @@
+import { describe, expect, test } from '@jest/globals';
+import { seededRandom, VirtualClock } from '@fenceline/common/testing';
+import { brokenAt } from '../../fencing/digest.js';
+import { proofByOperator } from '../../fencing/proofs/byOperator.js';
+import { proofByPeer } from '../../fencing/proofs/byPeer.js';
+import { hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
+import type { PeerEvidence } from '../../messages/types.js';
+import { openMemoryStore } from '../../store/adapters/sqlite.js';
+import { makeLedger } from './ledger.js';
+import type { Run } from './run.js';
+
+const DISKS = [{ kind: 'file' as const, source: '/srv/a.img' }];
+
+async function makeWorld() {
+  const store = await openMemoryStore();
+  const clock = new VirtualClock();
+  const ledger = makeLedger({ store, clock, random: seededRandom(3) });
+  await store.db.insertInto('vms').values(vmRow(DISKS)).execute();
+  const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
+  const silentForMs = (): number => Number.POSITIVE_INFINITY;
+  return {
+    store,
+    clock,
+    ledger,
+    grant: (change: Partial<Parameters<typeof ledger.grant>[0]> = {}) =>
+      ledger.grant({ ...ask, silentForMs, ...change }),
+    adopt: () => ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' }),
+  };
+}
+
+function deadBy(run: Run): ReturnType<typeof proofByPeer> {
+  const evidence: PeerEvidence = {
+    peerHostUuid: hostUuid(3),
+    success: true,
+    qemuConfirmedDead: true,
+    qemuStillAlive: false,
+    targetHostUnreachable: false,
+    outcome: 'confirmedDead',
+    hostUuid: run.hostUuid,
+    bootId: run.bootId,
+    pidNamespace: 'pid:[1]',
+    barrier: 'disk',
+    disks: [{ source: '/srv/a.img', drained: 'direct' }],
+    killed: [],
+  };
+  return proofByPeer(run, evidence, DISKS);
+}
+
+function wordFor(run: Run): ReturnType<typeof proofByOperator> {
+  return proofByOperator(run, {
+    operator: 'ann',
+    reason: 'I pulled the plug',
+    typedName: 'h1',
+    hostName: 'h1',
+    silentForMs: 200_000,
+    requiredSilenceMs: 120_000,
+    expiresAfterSec: 600,
+  });
+}
+
+function proofOf(judged: ReturnType<typeof proofByPeer>) {
+  if (!('proof' in judged)) throw new Error(judged.refused);
+  return judged.proof;
+}
+
+describe('the gate of every start', () => {
+  test('F33: an open run on another host refuses, and no new run is recorded', async () => {
+    const world = await makeWorld();
+    await world.adopt();
+    await expect(world.grant()).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await world.ledger.openRuns(VM)).toHaveLength(1);
+  });
+
+  test('F33: a run of a lost start (maybe) refuses the next one, on the same host too', async () => {
+    const world = await makeWorld();
+    await world.grant();
+    await expect(world.grant()).rejects.toThrow('not proven over (maybe)');
+    await expect(world.grant({ hostUuid: hostUuid(3) })).rejects.toThrow('not proven over');
+  });
+
+  test('F33: the run is committed as maybe before the grant is handed out', async () => {
+    const world = await makeWorld();
+    const grant = await world.grant();
+    const row = await world.store.db.selectFrom('runs').selectAll().executeTakeFirst();
+    expect(row).toMatchObject({ epoch: grant.run.epoch, state: 'maybe', hostUuid: hostUuid(2) });
+  });
+
+  test('F11: epochs grow with every run, also over adopted ones', async () => {
+    const world = await makeWorld();
+    const run = await world.ledger.adopt({
+      vmUuid: VM,
+      epoch: 41,
+      hostUuid: hostUuid(1),
+      bootId: 'boot-1',
+    });
+    await world.ledger.close(proofOf(deadBy(run)), null);
+    expect((await world.grant()).run.epoch).toBe(42);
+  });
+
+  test('F38: a VM seen alive anywhere refuses', async () => {
+    const world = await makeWorld();
+    const liveOn = [{ hostUuid: hostUuid(3), epoch: 1 }];
+    await expect(world.grant({ liveOn })).rejects.toThrow('seen alive');
+  });
+
+  test('F33: two grants at once: one of them', async () => {
+    const world = await makeWorld();
+    const both = await Promise.allSettled([world.grant(), world.grant({ hostUuid: hostUuid(3) })]);
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  });
+});
+
+describe('closing a run', () => {
+  test('twice is harmless: the first proof stays', async () => {
+    const world = await makeWorld();
+    const run = await world.adopt();
+    const first = await world.ledger.close(proofOf(deadBy(run)), 'task');
+    const second = await world.ledger.close(proofOf(wordFor(run)), 'task');
+    expect(second.uuid).toBe(first.uuid);
+  });
+
+  test('proofs form a chain, and a changed one breaks it', async () => {
+    const world = await makeWorld();
+    await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
+    await world.ledger.close(proofOf(deadBy((await world.grant()).run)), null);
+    const chain = await world.store.db.selectFrom('proofs').selectAll().execute();
+    expect(brokenAt(chain)).toBeUndefined();
+    const forged = chain.map((proof) => ({ ...proof, kind: 'powerOff' as const }));
+    expect(brokenAt(forged)).toBe(1);
+    expect(brokenAt(chain.slice(1))).toBe(2);
+  });
+});
+
+describe("a person's word", () => {
+  async function confirmed() {
+    const world = await makeWorld();
+    await world.ledger.close(proofOf(wordFor(await world.adopt())), null);
+    return world;
+  }
+
+  test('F41: holds while the host stays silent', async () => {
+    const world = await confirmed();
+    await world.clock.advance(60_000);
+    expect((await world.grant()).run.epoch).toBe(2);
+  });
+
+  test('F41: a later sign of life voids it before it is used', async () => {
+    const world = await confirmed();
+    await world.clock.advance(60_000);
+    const silentForMs = (): number => 10_000;
+    await expect(world.grant({ silentForMs })).rejects.toThrow('sign of life');
+    expect(await world.ledger.reviseProofs({ vmUuid: VM, silentForMs })).toHaveLength(1);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
+  });
+
+  test('expires', async () => {
+    const world = await confirmed();
+    await world.clock.advance(601_000);
+    await expect(world.grant()).rejects.toThrow('expired');
+  });
+
+  test('F41: never voids an observed death', async () => {
+    const world = await makeWorld();
+    await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
+    await world.clock.advance(60_000);
+    expect((await world.grant({ silentForMs: () => 0 })).run.epoch).toBe(2);
+  });
+
+  test('F41: once used it is not asked again', async () => {
+    const world = await confirmed();
+    const { run } = await world.grant();
+    await world.clock.advance(3_600_000);
+    await world.ledger.close(proofOf(deadBy(run)), null);
+    expect((await world.grant({ silentForMs: () => 0 })).run.epoch).toBe(3);
+  });
+});
