@@ -1,4 +1,4 @@
-import { isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
+import { errorCode, isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { Store } from '../store/store.js';
 
@@ -89,7 +89,7 @@ async function writeProbe({ store, clock }: StoreHealthDeps): Promise<void> {
 
 /** What is wrong with the store, in a sentence with what to do; undefined: it is something else. */
 export function storeProblem(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error) ?? '';
   if (code === 'SQLITE_FULL')
     return 'the disk of the state directory is full: free some space; until then nothing is started';
   if (code.startsWith('SQLITE_IOERR') || code === 'SQLITE_READONLY')
