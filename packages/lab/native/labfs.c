@@ -14,68 +14,16 @@
 #define _GNU_SOURCE
 #define FUSE_USE_VERSION 314
 #include "common.h"
-#include <arpa/inet.h>
+#include "gate.h"
 #include <dirent.h>
 #include <fuse3/fuse.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
-enum { CONTROL = 3, MAX_THREADS = 512 };
-enum fault { FAULT_NONE, FAULT_HANG, FAULT_WRITES_HANG, FAULT_EIO, FAULT_SLOW };
-enum kind { LOOKS, READS, WRITES };
+enum { MAX_THREADS = 512 };
 
 static int share;
-static struct sockaddr_in server; /* port 0: do not depend on the storage net */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static enum fault fault;
-static long slow_ms;
-
-/* One round trip over the storage net; waits for ever like a hard mount does. */
-static void reach_server(void) {
-    static __thread int fd = -1;
-    static __thread unsigned sent;
-    if (!server.sin_port) return;
-    if (fd < 0) {
-        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0) return;
-        (void)!connect(fd, (struct sockaddr *)&server, sizeof server);
-    }
-    for (unsigned first = ++sent, got;;) {
-        (void)!send(fd, &sent, sizeof sent, 0);
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        while (poll(&wait, 1, 100) > 0)
-            if (recv(fd, &got, sizeof got, 0) == sizeof got) {
-                if (got - first < 1u << 31) return;
-            } else {
-                /* An ICMP error (net down): it is cut, try again at the pace of the poll. */
-                nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-                break;
-            }
-        sent++;
-    }
-}
-
-/* What every operation goes through first: 0, or a negative errno for the caller. */
-static int gate(enum kind kind) {
-    pthread_mutex_lock(&lock);
-    while (fault == FAULT_HANG || (fault == FAULT_WRITES_HANG && kind == WRITES))
-        pthread_cond_wait(&changed, &lock);
-    enum fault now = fault;
-    long ms = slow_ms;
-    pthread_mutex_unlock(&lock);
-    if (now == FAULT_EIO) return -EIO;
-    if (now == FAULT_SLOW)
-        nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-    reach_server();
-    return 0;
-}
 
 /* Paths are looked up below the share, which has another place (or none) inside the host. */
 static const char *below(const char *path) { return path[1] ? path + 1 : "."; }
@@ -244,37 +192,6 @@ static void *on_init(struct fuse_conn_info *connection, struct fuse_config *conf
     return NULL;
 }
 
-static void obey(char *line) {
-    long ms = 0;
-    enum fault next;
-    if (!strcmp(line, "ok")) next = FAULT_NONE;
-    else if (!strcmp(line, "hang")) next = FAULT_HANG;
-    else if (!strcmp(line, "rohang")) next = FAULT_WRITES_HANG;
-    else if (!strcmp(line, "eio")) next = FAULT_EIO;
-    else if (sscanf(line, "slow %ld", &ms) == 1 && ms >= 0 && ms <= 60000) next = FAULT_SLOW;
-    else {
-        (void)!write(CONTROL, "unknown\n", 8);
-        return;
-    }
-    pthread_mutex_lock(&lock);
-    fault = next;
-    slow_ms = ms;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-    (void)!write(CONTROL, "done\n", 5);
-}
-
-static void *listen_to_control(void *unused) {
-    (void)unused;
-    FILE *commands = fdopen(dup(CONTROL), "r");
-    char line[64];
-    while (commands && fgets(line, sizeof line, commands)) {
-        line[strcspn(line, "\n")] = 0;
-        obey(line);
-    }
-    _exit(0); /* the lab is gone */
-}
-
 static void enter_host(int process) {
     const char *names[] = {"ns/net", "ns/mnt"};
     for (int i = 0; i < 2; i++) {
@@ -301,9 +218,7 @@ int main(int argc, char **argv) {
     fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     share = open(argv[3], O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (share < 0) fail("cannot open the share %s", argv[3]);
-    server.sin_family = AF_INET;
-    server.sin_port = htons((uint16_t)number(argv[6]));
-    if (inet_pton(AF_INET, argv[5], &server.sin_addr) != 1) fail("'%s' is no address", argv[5]);
+    gate_depends_on(argv[5], (int)number(argv[6]));
     if (!strcmp(argv[7], "locks")) operations.lock = on_lock;
     umask(0);
     enter_host(open_process(number(argv[1]), number(argv[2])));
@@ -313,8 +228,7 @@ int main(int argc, char **argv) {
     struct fuse *fuse = fuse_new(&args, &operations, sizeof operations, NULL);
     errno = 0;
     if (!fuse || fuse_mount(fuse, argv[4])) fail("cannot mount %s", argv[4]);
-    pthread_t control;
-    if (pthread_create(&control, NULL, listen_to_control, NULL)) fail("cannot start a thread");
+    gate_start();
     struct fuse_loop_config *loop = fuse_loop_cfg_create();
     fuse_loop_cfg_set_max_threads(loop, MAX_THREADS);
     fuse_loop_cfg_set_idle_threads(loop, 16);

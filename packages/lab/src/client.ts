@@ -160,13 +160,14 @@ export class Lab implements LabLink {
     return callRpc(this.paths.daemonSocket, request, timeoutMs);
   }
 
-  /** Whose end is the lab's end. */
-  private owner(): string[] {
-    const { endsWithMe = false, endsWithPid = endsWithMe ? process.pid : undefined } = this.options;
-    if (endsWithPid === undefined) return [];
-    const id = identify(endsWithPid);
-    if (!id) throw new LabError(`There is no process ${endsWithPid} that the lab could end with.`);
-    return [String(id.pid), String(id.start)];
+  /** Whose end is the lab's end: always (`with`), or only while it starts (`keep`). */
+  private bond(): string[] {
+    const { endsWithMe = false, endsWithPid } = this.options;
+    const pid = endsWithPid ?? process.pid;
+    const id = identify(pid);
+    if (!id) throw new LabError(`There is no process ${pid} that the lab could end with.`);
+    const kept = !endsWithMe && endsWithPid === undefined;
+    return [kept ? 'keep' : 'with', String(id.pid), String(id.start)];
   }
 
   private onShare(file: string): string {
@@ -180,11 +181,10 @@ export class Lab implements LabLink {
     }
     mkdirSync(this.paths.dir, { recursive: true, mode: 0o755 });
     const { locks = process.env['LAB_LOCKS'] === '1' } = this.options;
-    const owner = this.owner();
     const log = openSync(this.paths.daemonLog, 'w', 0o600);
     const daemon = spawn(
       process.execPath,
-      [program, this.paths.dir, locks ? 'locks' : 'nolocks', ...owner],
+      [program, this.paths.dir, locks ? 'locks' : 'nolocks', ...this.bond()],
       { detached: true, stdio: ['ignore', log, log], cwd: '/' },
     );
     closeSync(log);

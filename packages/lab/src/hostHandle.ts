@@ -1,9 +1,10 @@
+import path from 'node:path';
 import { LabError } from './labError.js';
 import { buildNatives } from './natives.js';
 import { nodeEnvironment } from './plan/environment.js';
 import { addressOf, plainName, type HostName, type NodeName } from './plan/names.js';
 import { parseFault, type Fault } from './plan/faults.js';
-import type { LabPaths } from './plan/paths.js';
+import { isBelow, type LabPaths } from './plan/paths.js';
 import type { LabRequest, NodeStatus, ServiceRequest } from './requests.js';
 import { run, type RunOptions, type RunResult } from './run.js';
 import { runningLab } from './stateFile.js';
@@ -49,6 +50,17 @@ export class NodeHandle {
     if (result.code === 0) return result.stdout;
     const why = result.timedOut ? 'took too long' : `ended with ${result.code}`;
     throw new LabError(`${command.join(' ')} in ${this.name} ${why}: ${result.stderr.trim()}`);
+  }
+
+  /**
+   * A file or folder of the node as the machine sees it, also while the node is off.
+   * @throws LabError for what does not persist: only /etc, /var and /root do.
+   */
+  pathOf(inside: string): string {
+    if (['/etc', '/var', '/root'].some((top) => isBelow(inside, top))) {
+      return path.join(this.lab.paths.node(this.name), path.normalize(inside));
+    }
+    throw new LabError(`${inside} is not kept by ${this.name}: only /etc, /var and /root are.`);
   }
 
   async status(): Promise<NodeStatus> {

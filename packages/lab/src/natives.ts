@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { LabError } from './labError.js';
 import { packageRoot, projectRoot } from './plan/paths.js';
+import { identify } from './processes.js';
 import { mustRun } from './run.js';
 
 /** Where the compiled helpers and the guest's boot sector are. */
@@ -55,6 +56,7 @@ function sourceHash(): string {
 }
 
 async function compileInto(bin: string): Promise<void> {
+  dropAbandoned(bin);
   const work = `${bin}.${process.pid}`;
   mkdirSync(work, { recursive: true, mode: 0o755 });
   try {
@@ -63,7 +65,7 @@ async function compileInto(bin: string): Promise<void> {
       compile(work, 'labnode', ['labnode.c', 'init.c']),
       compile(work, 'labenter', ['labenter.c']),
       compile(work, 'labecho', ['labecho.c']),
-      compile(work, 'labfs', ['labfs.c', ...fuse]),
+      compile(work, 'labfs', ['labfs.c', 'gate.c', ...fuse]),
       assemble(work),
     ]);
     renameSync(work, bin);
@@ -71,6 +73,17 @@ async function compileInto(bin: string): Promise<void> {
     rmSync(work, { recursive: true, force: true });
     if (existsSync(bin)) return; // somebody else was faster
     throw new LabError(`The lab's helpers cannot be compiled. ${String(error)}`);
+  }
+}
+
+/** Takes away what compilations that were killed have left. */
+function dropAbandoned(bin: string): void {
+  const dir = path.dirname(bin);
+  for (const name of existsSync(dir) ? readdirSync(dir) : []) {
+    const pid = /^bin\.(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !identify(Number(pid))) {
+      rmSync(path.join(dir, name), { recursive: true, force: true });
+    }
   }
 }
 

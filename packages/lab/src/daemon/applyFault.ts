@@ -7,6 +7,8 @@ import { setSshRule, type Network } from './network.js';
 /** What a host suffers from, by what it concerns. All but loose cables are gone with the power. */
 export class HostFaults {
   private readonly active = new Map<string, string>();
+  /** The life of the host that `active` is about. */
+  private life: unknown;
 
   constructor(
     private readonly node: LabNode,
@@ -15,6 +17,7 @@ export class HostFaults {
 
   /** As `lab fault` would be told them. */
   list(): string[] {
+    this.forgetFormerLife();
     const cut = this.network.cutNets(this.node.name);
     return [
       ...cut.map((net) => (net === 'management' ? 'mgmt-cut' : 'stor-cut')),
@@ -22,18 +25,21 @@ export class HostFaults {
     ];
   }
 
-  /** The host lost its power: what it suffered from is over. */
-  forget(): void {
-    this.active.clear();
+  /** When the host loses its power, what it suffered from is over. */
+  private forgetFormerLife(): void {
+    const life = this.node.current?.life;
+    if (life !== this.life) this.active.clear();
+    this.life = life;
   }
 
   async apply(fault: Fault): Promise<void> {
+    this.forgetFormerLife();
     const { node, network } = this;
     switch (fault.kind) {
       case 'clear':
         return this.clear();
       case 'power':
-        return this.power(fault.on);
+        return fault.on ? node.boot(network) : node.powerOff();
       case 'net':
         if (fault.cut) {
           node.mustBeOn(); // a cable of a host that is off cannot be told from a cut one
@@ -77,12 +83,6 @@ export class HostFaults {
       await node.on.services.release(service.name);
     }
     this.active.clear();
-  }
-
-  private async power(on: boolean): Promise<void> {
-    if (on) return this.node.boot(this.network);
-    await this.node.powerOff();
-    this.forget();
   }
 
   private async ssh(mode: 'drop' | 'reject' | 'kill' | 'hang' | 'ok'): Promise<void> {

@@ -18,6 +18,7 @@ export class LabDaemon {
   private readonly lab: LabNodes;
   private readonly powerDevice: PowerDevice;
   private readonly servers: Server[] = [];
+  private asked = false;
   private wasUp = false;
   private ending: Promise<void> | undefined;
 
@@ -80,23 +81,22 @@ export class LabDaemon {
     }
   }
 
-  /** A first `up` whose caller leaves before it is done (Ctrl-C) ends the lab again. */
+  /** True once the first `up` is done. */
+  get isUp(): boolean {
+    return this.wasUp;
+  }
+
+  /** If the first `up` fails, or its caller leaves before it is done, the lab ends again. */
   private async up(hosts: number, gone: AbortSignal): Promise<void> {
-    const first = !this.wasUp;
-    this.wasUp = true;
-    if (first) {
-      gone.addEventListener('abort', () => {
-        if (!finished) void this.end();
-      });
-    }
-    let finished = false;
+    const first = !this.asked;
+    this.asked = true;
+    if (first) gone.addEventListener('abort', () => !this.wasUp && void this.end());
     try {
       await Promise.all([this.lab.up(hosts), this.acceleration()]);
+      this.wasUp = true;
     } catch (error) {
       if (first) await this.end();
       throw error;
-    } finally {
-      finished = true;
     }
   }
 

@@ -15,6 +15,7 @@ export class LabNodes {
   private readonly faults = new Map<NodeName, HostFaults>();
   private network: Network | undefined;
   private work: Promise<unknown> = Promise.resolve();
+  private closing = false;
 
   constructor(
     private readonly parts: LabParts,
@@ -26,16 +27,20 @@ export class LabNodes {
     if (!Number.isInteger(count) || count < 0 || count > maxHosts) {
       return Promise.reject(new LabError(`A lab has 0 to ${maxHosts} hosts, not ${count}.`));
     }
+    if (this.closing) return Promise.reject(new LabError('The lab is ending.'));
     const work = this.work.then(() => this.bringUp(count));
     this.work = work.catch(() => undefined);
     return work;
   }
 
-  /** Ends everything; resolves when nothing is left but files. */
+  /** Ends everything, also an `up` under way; resolves when nothing is left but files. */
   async down(): Promise<void> {
-    const all = [...this.nodes.values()];
-    await Promise.all(all.map((node) => node.powerOff()));
-    await Promise.all(all.map((node) => node.remove(false)));
+    this.closing = true;
+    const off = () => Promise.all([...this.nodes.values()].map((node) => node.powerOff()));
+    await off();
+    await this.work;
+    await off();
+    await Promise.all([...this.nodes.values()].map((node) => node.remove()));
     removeLabGroup(this.parts.cgroups, this.parts.paths.groupName);
   }
 
@@ -56,7 +61,6 @@ export class LabNodes {
     if (name === 'sw') throw new LabError('sw is the lab itself: use lab down.');
     if (on) return node.boot(this.network);
     await node.powerOff();
-    this.faults.get(name)?.forget();
   }
 
   /** What the power device switches. */
@@ -85,6 +89,7 @@ export class LabNodes {
     mkdirSync(this.parts.paths.share, { recursive: true });
     await makeSshKey(this.parts.paths.sshKey, 'fenceline-lab');
     await this.startSwitch();
+    if (this.closing) throw new LabError('The lab is ending.');
     const wanted: NodeName[] = ['mgr', ...hostNames(count)];
     const made = wanted.map((name) => this.make(name));
     const booted = await Promise.allSettled(made.map((node) => node.boot(this.network)));

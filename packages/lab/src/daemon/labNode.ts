@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { NodeGroup, type CgroupLayout } from '../cgroups.js';
 import { LabError } from '../labError.js';
@@ -37,6 +37,8 @@ export class LabNode {
   readonly bootServices = new Map<string, ServiceSpec>();
   private running: Running | undefined;
   private booting: Promise<void> | undefined;
+  /** The power was cut while it boots. */
+  private cutShort = false;
 
   constructor(
     readonly name: NodeName,
@@ -75,8 +77,20 @@ export class LabNode {
     await this.booting;
   }
 
-  /** The power cut. Resolves when nothing of the node runs any more; harmless if it is off. */
+  /**
+   * The power cut; a boot that is under way fails. Resolves when nothing of the node runs any more;
+   * harmless if it is off.
+   */
   async powerOff(): Promise<void> {
+    this.cutShort = true;
+    const { booting } = this;
+    await this.cut();
+    if (!booting) return;
+    await booting.catch(() => undefined);
+    await this.cut();
+  }
+
+  private async cut(): Promise<void> {
     const { running } = this;
     if (!running) return;
     // First: what its storage client still holds can never reach the share then.
@@ -89,6 +103,7 @@ export class LabNode {
 
   private async bootOnce(network: Network | undefined): Promise<void> {
     if (this.running) return;
+    this.cutShort = false;
     const { paths, natives } = this.parts;
     if (this.name !== 'sw') await prepareNodeDir(paths, this.name);
     mkdirSync(path.dirname(paths.log(this.name, 'x')), { recursive: true });
@@ -109,12 +124,13 @@ export class LabNode {
     life.over.signal.addEventListener('abort', () => void this.noticeEnd(life));
     this.changed();
     try {
+      if (this.cutShort) throw new LabError(`${this.name} was switched off while it booted.`);
       if (network) await network.connect(this.name, life.init);
       if (this.isHost) await this.startHost(life, services);
       if (this.name === 'sw') await services.start(this.own('storage-server', this.echo(), 100));
       for (const spec of this.bootServices.values()) await services.start(spec);
     } catch (error) {
-      if (!life.over.signal.aborted) await this.powerOff();
+      await this.cut();
       throw error;
     }
   }
@@ -173,10 +189,9 @@ export class LabNode {
     this.changed();
   }
 
-  /** Takes away what outlives the power: control groups; with `purge` also what it keeps on disk. */
-  async remove(purge: boolean): Promise<void> {
-    await this.group.remove();
-    if (purge) rmSync(this.parts.paths.node(this.name), { recursive: true, force: true });
+  /** Takes away what outlives the power; its files stay. */
+  remove(): Promise<void> {
+    return this.group.remove();
   }
 }
 

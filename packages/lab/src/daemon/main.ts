@@ -10,30 +10,29 @@ import { cleanUpLeftovers } from '../stateFile.js';
 import { LabDaemon } from './daemon.js';
 
 /**
- * `main.js DIR locks|nolocks [OWNER_PID OWNER_START]`: the lab's daemon. With an owner the lab ends
- * as soon as that process has ended, however it did.
+ * `main.js DIR locks|nolocks keep|with PID START`: the lab's daemon. The process PID has started it:
+ * if that ends before the lab is up for the first time, the lab ends, too; with `with`, whenever it ends.
  */
 async function main(): Promise<void> {
-  const [dir, locks, ownerPid, ownerStart] = process.argv.slice(2);
+  const [dir, locks, bond, pid, start] = process.argv.slice(2);
   const paths = labPaths(dir);
   mkdirSync(paths.dir, { recursive: true, mode: 0o755 });
   takeLock(paths);
+  const made: { daemon?: LabDaemon } = {};
+  const end = () => void (made.daemon ? made.daemon.end() : process.exit(0));
+  const starter = { pid: Number(pid), start: Number(start) };
+  watch(starter, { end, until: () => bond === 'keep' && made.daemon?.isUp === true });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end);
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`${error.stack ?? error.message}\n`);
+    end();
+  });
   await cleanUpLeftovers(paths);
   const natives = await buildNatives();
   const cgroups = cgroupLayout(readFileSync('/proc/mounts', 'utf8'));
   const acceleration = once(() => findAcceleration(natives));
-  const parts = { paths, natives, cgroups, locks: locks === 'locks' };
-  const daemon = new LabDaemon(parts, acceleration);
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => void daemon.end());
-  }
-  process.on('uncaughtException', (error) => {
-    process.stderr.write(`${error.stack ?? error.message}\n`);
-    void daemon.end();
-  });
-  if (ownerPid !== undefined) {
-    watchOwner({ pid: Number(ownerPid), start: Number(ownerStart) }, daemon);
-  }
+  const daemon = new LabDaemon({ paths, natives, cgroups, locks: locks === 'locks' }, acceleration);
+  made.daemon = daemon;
   await daemon.listen();
 }
 
@@ -76,11 +75,13 @@ function readHolder(file: string): ProcessId | undefined {
   }
 }
 
-function watchOwner(owner: ProcessId, daemon: LabDaemon): void {
+/** Ends when that process has ended, unless `until` became true before. */
+function watch(starter: ProcessId, options: { end: () => void; until: () => boolean }): void {
   const timer = setInterval(() => {
-    if (isRunning(owner)) return;
+    const stop = options.until();
+    if (!stop && isRunning(starter)) return;
     clearInterval(timer);
-    void daemon.end();
+    if (!stop) options.end();
   }, 100);
 }
 
@@ -93,5 +94,5 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
-  process.exitCode = 1;
+  process.exit(1);
 }

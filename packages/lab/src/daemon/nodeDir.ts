@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -18,7 +18,15 @@ import type { LabPaths } from '../plan/paths.js';
 import { mustRun } from '../run.js';
 
 /** Of the machine's /etc these are not shown to nodes: secrets, and what the lab brings itself. */
-const ownEtc = /^\/etc\/(ssh|libvirt|fenceline|ssl\/private|shadow-?|gshadow-?)(\/|$)/;
+const withheld = new Set([
+  'ssh',
+  'libvirt',
+  'fenceline',
+  'shadow',
+  'shadow-',
+  'gshadow',
+  'gshadow-',
+]);
 
 /**
  * Makes (once) and refreshes (at each boot) what a node keeps over reboots: /etc, /var, /root.
@@ -49,12 +57,11 @@ async function createNodeDir(paths: LabPaths, node: NodeName): Promise<void> {
   const dir = paths.node(node);
   const fresh = path.join(dir, 'etc.new');
   rmSync(fresh, { recursive: true, force: true });
-  cpSync('/etc', fresh, {
-    recursive: true,
-    verbatimSymlinks: true,
-    preserveTimestamps: true,
-    filter: (from) => !ownEtc.test(from),
-  });
+  makeDir(fresh);
+  const shown = readdirSync('/etc').filter((name) => !withheld.has(name));
+  const from = shown.map((name) => path.join('/etc', name));
+  await mustRun(['cp', '--archive', '--target-directory', fresh, '--', ...from]);
+  rmSync(path.join(fresh, 'ssl/private'), { recursive: true, force: true });
   rmSync(path.join(fresh, 'resolv.conf'), { force: true });
   for (const sub of ['ssh', 'libvirt/hooks', 'libvirt/qemu/networks/autostart', 'fenceline']) {
     makeDir(path.join(fresh, sub));
