@@ -1,0 +1,118 @@
+import { describe, expect, test } from '@jest/globals';
+import { makeHaWorld, hostUuid, VM, type HaWorld } from './testing/haWorld.js';
+import { retryDelayMs } from './tasks/task.js';
+
+async function refusingWorld(): Promise<HaWorld> {
+  const world = await makeHaWorld();
+  await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+  world.judgeDead(1);
+  for (const host of world.hosts)
+    host.fence = () => ({
+      vmUuid: VM,
+      outcome: 'stillAlive',
+      qemuStillAlive: true,
+      stages: [],
+      stdoutBytes: 0,
+      stderrBytes: 0,
+      outputSha256: '',
+      killed: [],
+      disks: [],
+      otherWriters: [],
+    });
+  return world;
+}
+
+const wanted = {
+  vmUuid: VM,
+  reason: 'r',
+  judger: 'host-failure' as const,
+  siblingHostUuids: [],
+  softAvoidHostUuids: [],
+};
+
+const attempts = async (world: HaWorld): Promise<number> =>
+  (await world.tasks.openTaskOf(VM))?.attempt ?? -1;
+
+describe('D10 back-off', () => {
+  test.each([
+    [[0, 2, 6], 1, 120_000],
+    [[0, 2, 6], 2, 360_000],
+    [[0, 2, 6], 9, 360_000],
+    [[0.5], 1, 30_000],
+  ])('%j after %i refusals: %i ms', (backoff, refusals, ms) => {
+    expect(retryDelayMs(backoff, refusals)).toBe(ms);
+  });
+
+  test('a refused task is tried again after its delay, and each attempt has its history row', async () => {
+    const world = await refusingWorld();
+    await world.dispatch.start();
+    await world.tasks.openOrCreate(wanted);
+    await world.clock.advance(1_000);
+    expect(await attempts(world)).toBe(1);
+    await world.clock.advance(119_000);
+    expect(await attempts(world)).toBe(1);
+    await world.clock.advance(2_000);
+    expect(await attempts(world)).toBe(2);
+    const rows = await world.store.db.selectFrom('history').select('success').execute();
+    expect(rows).toEqual([{ success: 0 }, { success: 0 }]);
+    world.dispatch.stop();
+    expect(world.clock.pending).toBe(0);
+  });
+
+  test('a change of the cluster ends the wait and begins the back-off anew', async () => {
+    const world = await refusingWorld();
+    await world.dispatch.start();
+    await world.tasks.openOrCreate(wanted);
+    await world.clock.advance(1_000);
+    await world.dispatch.clusterChanged();
+    await world.clock.advance(1_000);
+    expect(await attempts(world)).toBe(2);
+    await world.clock.advance(121_000);
+    expect(await attempts(world)).toBe(3);
+    world.dispatch.stop();
+  });
+});
+
+describe('F10: a server that ends in the middle', () => {
+  test.each(['judging', 'fencing', 'extending', 'marking', 'starting', 'verifying'] as const)(
+    'a task found %s is ended in the history and begins anew',
+    async (state) => {
+      const world = await makeHaWorld();
+      await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+      world.judgeDead(1);
+      const task = await world.tasks.openOrCreate(wanted);
+      await world.tasks.beginAttempt(task.uuid);
+      await world.tasks.setState(task.uuid, state);
+      await world.dispatch.start();
+      await world.clock.advance(2_000);
+      world.dispatch.stop();
+      const rows = await world.store.db.selectFrom('history').selectAll().execute();
+      expect(rows.map(({ attempt, success }) => [attempt, success])).toEqual([
+        [1, 0],
+        [2, 1],
+      ]);
+      expect(rows.every(({ endedAt }) => endedAt !== null)).toBe(true);
+      expect(world.called('vmStart')).toHaveLength(1);
+    },
+  );
+
+  test('its start may be out: the run is adopted where it runs, and not started again', async () => {
+    const world = await makeHaWorld();
+    const task = await world.tasks.openOrCreate(wanted);
+    await world.tasks.beginAttempt(task.uuid);
+    await world.tasks.setState(task.uuid, 'starting');
+    const { run } = await world.ledger.grant({
+      vmUuid: VM,
+      hostUuid: hostUuid(2),
+      bootId: 'boot-2',
+      liveOn: [],
+      silentForMs: () => 0,
+    });
+    world.hosts[1]?.start({ vmUuid: VM, epoch: run.epoch } as never);
+    await world.dispatch.start();
+    await world.clock.advance(2_000);
+    world.dispatch.stop();
+    expect(world.called('vmStart')).toEqual([]);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'running' }]);
+  });
+});
