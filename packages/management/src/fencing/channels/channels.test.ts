@@ -106,6 +106,7 @@ describe('the power channel', () => {
     const fake: PowerDevice = {
       off: async () => {
         done.push(`off at ${clock.monotonicMs()}`);
+        await new Promise<void>((resolve) => clock.after(50, resolve));
         if (!acknowledged) throw new Error('rejected');
       },
       on: async () => undefined,
