@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer as createTcpServer, connect, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import type { TransportFailure } from '@fenceline/protocol';
 import { axiosTransport, systemClock, type TlsFiles } from '../../src/index.js';
 import { Certificates } from './certificates.js';
@@ -12,18 +12,10 @@ const DEADLINE_MS = 400;
 /** Room for a machine that is busy. */
 const LATE_MS = 1_500;
 
-let certificates: Certificates;
-let agent: TlsFiles;
-let server: TlsFiles;
+const certificates = new Certificates();
+const agent = certificates.issue({ unit: 'agent', name: 'h1' });
+const server = certificates.issue({ unit: 'server', name: 's1' });
 const closing: (() => Promise<void> | void)[] = [];
-
-beforeAll(() => {
-  certificates = new Certificates();
-  agent = certificates.issue({ unit: 'agent', name: 'h1' });
-  server = certificates.issue({ unit: 'server', name: 's1' });
-});
-
-afterAll(() => certificates.remove());
 
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();

@@ -9,17 +9,15 @@ type RouteName = keyof typeof agentRoutes;
 const names = Object.keys(agentRoutes) as RouteName[];
 const options: CallOptions = { deadlineMs: 5_000 };
 
-let certificates: Certificates;
+const certificates = new Certificates();
 let rig: Rig;
 
 beforeAll(async () => {
-  certificates = new Certificates();
   rig = await Rig.start({ certificates });
 });
 
 afterAll(async () => {
   await rig.server.stop();
-  certificates.remove();
 });
 
 function call(name: RouteName, request: object, client = rig.client()): Promise<object> {

@@ -6,19 +6,17 @@ import { axiosTransport } from '../../src/index.js';
 import { Certificates } from './certificates.js';
 import { failureOf, Rig } from './rig.js';
 
-let certificates: Certificates;
+const certificates = new Certificates();
 let rig: Rig;
 const options = { deadlineMs: 5_000 };
 const ping = { method: 'POST' as const, path: '/host/ping', fields: {} };
 
 beforeAll(async () => {
-  certificates = new Certificates();
   rig = await Rig.start({ certificates });
 });
 
 afterAll(async () => {
   await rig.server.stop();
-  certificates.remove();
 });
 
 interface Raw {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { DomainError, WatchItem } from '@fenceline/protocol';
 import {
   type CallContext,
@@ -11,16 +11,11 @@ import { drained } from '../../src/testing/index.js';
 import { Certificates } from './certificates.js';
 import { failureOf, Rig, type Watch, watchRoute } from './rig.js';
 
-let certificates: Certificates;
+const certificates = new Certificates();
 const rigs: Rig[] = [];
-
-beforeAll(() => {
-  certificates = new Certificates();
-});
 
 afterAll(async () => {
   await Promise.all(rigs.map((rig) => rig.server.stop()));
-  certificates.remove();
 });
 
 async function serve(watch: Watch, streamFormat: StreamFormat = 'ndjson'): Promise<Rig> {
