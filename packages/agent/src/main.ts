@@ -1,45 +1,29 @@
 #!/usr/bin/env node
-import { existsSync, readFileSync } from 'node:fs';
-import { ConfigError, loadConfig, messageOf, winstonLogger, type Logger } from '@fenceline/common';
-import { FENCELINE_VERSION } from '@fenceline/protocol';
-import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { winstonLogger, type Logger } from '@fenceline/common';
 import { startAgent } from './compose.js';
-import { AgentConfig, relationProblems } from './config.js';
+import type { AgentConfig } from './config.js';
+import { errnoOf } from './errno.js';
+import { runProgram } from './program.js';
 
-const DEFAULT_FILE = '/etc/fenceline/agent.yaml';
-const DONE = 0;
-const FAILED = 1;
-const WRONG_USAGE = 2;
+/** Work in hand has had its time when the agent says that it stopped; nothing may outlast this. */
+const EXIT_LIMIT_MS = 2_000;
 
-interface Options {
-  config?: string;
-  checkConfig?: boolean;
-}
-
-/** Reads the configuration: the named file must be there, the default one may be missing. */
-function readConfig(options: Options): AgentConfig {
-  const source = options.config ?? DEFAULT_FILE;
-  const missing = options.config === undefined && !existsSync(source);
-  let yaml = '';
+function readFile(path: string): string | undefined {
   try {
-    if (!missing) yaml = readFileSync(source, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError(source, [`can't be read: ${messageOf(error)}`]);
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
-  const environment = process.env;
-  return loadConfig(AgentConfig, { source, yaml, environment }, relationProblems);
 }
 
-async function run(options: Options): Promise<void> {
-  const config = readConfig(options);
-  if (options.checkConfig === true) {
-    process.stdout.write(`${options.config ?? DEFAULT_FILE}: the configuration is valid\n`);
-    return;
-  }
+async function runAgent(config: AgentConfig): Promise<void> {
   const { level, file } = config.log;
   const log = winstonLogger(file === undefined ? { level } : { level, file });
+  const stop = stopSignal(log);
   const agent = await startAgent(config, log);
-  await stopSignal(log);
+  await stop;
   await agent.stop();
   log.info('agent stopped, VMs live on');
 }
@@ -55,29 +39,12 @@ function stopSignal(log: Logger): Promise<void> {
   });
 }
 
-/** A sentence that says what is wrong and what to do; never a stack trace (names.md). */
-function explain(error: unknown): string {
-  if (error instanceof ConfigError)
-    return [`${error.source}:`, ...error.problems.map((problem) => `  ${problem}`)].join('\n');
-  return messageOf(error);
-}
-
-async function main(): Promise<number> {
-  const program = new Command('fenceline-agent')
-    .description('The Fenceline agent of one KVM host.')
-    .version(FENCELINE_VERSION)
-    .option('--config <file>', `configuration file (default ${DEFAULT_FILE})`)
-    .option('--check-config', 'check the configuration and end')
-    .exitOverride();
-  try {
-    program.parse();
-    await run(program.opts<Options>());
-    return DONE;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_USAGE;
-    process.stderr.write(`fenceline-agent: ${explain(error)}\n`);
-    return error instanceof ConfigError ? WRONG_USAGE : FAILED;
-  }
-}
-
-process.exitCode = await main();
+process.exitCode = await runProgram(process.argv.slice(2), {
+  environment: process.env,
+  readFile,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  runAgent,
+});
+// A start under way goes on in its own process; it must not keep this one.
+setTimeout(() => process.exit(), EXIT_LIMIT_MS).unref();

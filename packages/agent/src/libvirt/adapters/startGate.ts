@@ -13,7 +13,7 @@ import { PLAIN_ENVIRONMENT } from './command.js';
  * the command comes as arguments, so no input is ever read as shell. If the agent dies first, the
  * read sees the end of the pipe, and the start never happens.
  */
-const GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null';
+export const START_GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null';
 const MAX_BYTES = 64 * 1_024;
 /** A killed process that is still there after this long hangs in the kernel. */
 const ABANDON_LIMIT_MS = 5_000;
@@ -30,7 +30,7 @@ export async function gateStart(
   tidy: () => Promise<void>,
 ): Promise<PendingStart> {
   // A group of its own, so that a signal to the agent's group does not end a start under way.
-  const child: Gate = spawn('/bin/sh', ['-c', GATE, 'fenceline-start', ...command], {
+  const child: Gate = spawn('/bin/sh', ['-c', START_GATE, 'fenceline-start', ...command], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: PLAIN_ENVIRONMENT,
     detached: true,

@@ -57,8 +57,8 @@ async function qemuOf(dir: string, pid: number): Promise<QemuProcess | undefined
     const living = dying ? await argumentsOfTasks(dir, pid) : [];
     return { pid, startTime: stat.startTime, ...parseQemuArguments(living), dying };
   }
-  const exe = await reading(() => readlink(join(dir, 'exe')));
-  if (!isQemu(args[0], exe)) return undefined;
+  const exe = await exeOf(dir);
+  if (!isQemu(args[0], exe === 'hidden' ? stat.comm : exe)) return undefined;
   return { pid, startTime: stat.startTime, ...parseQemuArguments(args), dying };
 }
 
@@ -79,6 +79,15 @@ async function statOf(dir: string): Promise<ProcessStat | undefined> {
   const stat = parseStat(text);
   if (stat === undefined) throw new Error(`${dir}/stat can't be understood`);
   return stat;
+}
+
+/** Other people's links may be hidden even from root, as in a container; then the name decides. */
+async function exeOf(dir: string): Promise<string | undefined> {
+  const link = readlink(join(dir, 'exe')).catch((error: unknown) => {
+    if (['EACCES', 'EPERM'].includes(errnoOf(error))) return 'hidden' as const;
+    throw error;
+  });
+  return reading(() => link);
 }
 
 /** Undefined for "no such process". @throws Error for everything else: then nobody has looked. */
