@@ -1,4 +1,11 @@
-import { errorCode, isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
+import {
+  errorCode,
+  isoNow,
+  messageOf,
+  type Clock,
+  type Logger,
+  type Timer,
+} from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { Store } from '../store/store.js';
 
