@@ -1,6 +1,7 @@
 import { isoNow, messageOf, type Clock, type Logger } from '@fenceline/common';
 import { agentRoutes, DomainError, type VmDomainRsp, type VmSeen } from '@fenceline/protocol';
 import { agentAddress } from '../fencing/peerFencing.js';
+import { askStatus } from './askStatus.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostVmList } from '../hosts/contracts.js';
 import type { VmsTable } from '../store/schema.js';
@@ -85,9 +86,16 @@ async function show(
   await store.db.updateTable('vms').set(shown).where('uuid', '=', vm.uuid).execute();
 }
 
-/** A live qemu that the ledger does not know: what is true is adopted, loudly (F38). */
+/**
+ * A live qemu that the ledger does not know: what is true is adopted, loudly (F38). A report may
+ * have been on its way while its run was closed, so the host is asked again first.
+ */
 async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<void> {
-  const { vm: seen, hostUuid, bootId } = change;
+  const { hostUuid } = change;
+  const now = await askStatus(deps, { hostUuid, vmUuid: vm.uuid });
+  const seen = now?.vm;
+  if (now === undefined || seen === undefined || !seen.hasProcess) return;
+  const { bootId } = now;
   const others = await deps.ledger.openRuns(vm.uuid);
   const epoch = Math.max(vm.epoch + 1, seen.epoch ?? 0);
   await deps.ledger.adopt({ vmUuid: vm.uuid, epoch, hostUuid, bootId });

@@ -2,10 +2,11 @@ import { messageOf } from '@fenceline/common';
 import { agentRoutes, RemoteError, TransportError } from '@fenceline/protocol';
 import { agentAddress } from '../../fencing/peerFencing.js';
 import type { HostInfo } from '../../hosts/contracts.js';
+import { askStatus } from '../../vms/askStatus.js';
 import type { RunGrant } from '../../vms/runs/ledger.js';
 import type { Run } from '../../vms/runs/run.js';
 import { HaRefusal, recorded, type Attempt } from './context.js';
-import { askStatus, silentForMs } from './refresh.js';
+import { silentForMs } from './refresh.js';
 
 /** Destinations tried in one attempt. */
 const MAX_DESTINATIONS = 3;

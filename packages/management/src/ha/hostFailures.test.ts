@@ -1,0 +1,131 @@
+import { describe, expect, test } from '@jest/globals';
+import { silentLogger } from '@fenceline/common';
+import type { HostJudgement } from '../hosts/contracts.js';
+import { makeHostFailures } from './hostFailures.js';
+import { vmRow } from './testing/rows.js';
+import { hostUuid, makeHaWorld, VM } from './testing/haWorld.js';
+
+const OTHER = 'a0000000-0000-4000-8000-000000000002';
+
+async function makeWorld() {
+  const world = await makeHaWorld();
+  const row = vmRow([{ kind: 'file', source: '/srv/shared/vm1.img' }], {
+    uuid: OTHER,
+    name: 'vm2',
+    priority: 'highest',
+  });
+  await world.store.db.insertInto('vms').values(row).execute();
+  for (const vmUuid of [VM, OTHER])
+    await world.ledger.adopt({ vmUuid, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+  const marks: string[] = [];
+  const dispatched: string[] = [];
+  const failures = makeHostFailures({
+    store: world.store,
+    ledger: world.ledger,
+    tasks: world.tasks,
+    closeOnHost: world.closeOnHost,
+    log: silentLogger,
+    marks: {
+      fencingBegan: async () => void marks.push('fencing'),
+      fenced: async () => void marks.push('fenced'),
+    },
+    dispatch: {
+      ...world.dispatch,
+      dispatch: async (task) => void dispatched.push(task.vmUuid),
+    },
+  });
+  const judged = (change: Partial<HostJudgement> = {}) =>
+    world.clock.settle(
+      failures.judged({
+        hostUuid: hostUuid(1),
+        row: 'dead',
+        action: 'fence',
+        channels: ['peer', 'own-agent', 'power'],
+        siblingHostUuids: [hostUuid(2)],
+        inputs: {},
+        why: 'it is silent',
+        ...change,
+      }),
+    );
+  return { ...world, failures, judged, marks, dispatched };
+}
+
+describe('a host that is judged to be fenced', () => {
+  test('D9: each protected VM with an open run there gets one task, most important first', async () => {
+    const world = await makeWorld();
+    await world.judged();
+    expect(world.dispatched).toEqual([OTHER, VM]);
+    await world.judged();
+    expect(await world.tasks.open()).toHaveLength(2);
+    expect(world.marks).toEqual(['fencing']);
+  });
+
+  test('D9: unprotected VMs and those that a person stopped are left alone', async () => {
+    const world = await makeWorld();
+    await world.store.db.updateTable('vms').set({ level: 'none' }).where('uuid', '=', VM).execute();
+    await world.store.db
+      .updateTable('vms')
+      .set({ stoppedByPerson: 1 })
+      .where('uuid', '=', OTHER)
+      .execute();
+    await world.judged();
+    expect(await world.tasks.open()).toEqual([]);
+  });
+
+  test('an alarm brings nothing back', async () => {
+    const world = await makeWorld();
+    await world.judged({ action: 'alarm' });
+    expect(await world.tasks.open()).toEqual([]);
+  });
+
+  test('F12: the task carries the vetted siblings of the newest judgement', async () => {
+    const world = await makeWorld();
+    await world.judged();
+    const task = await world.tasks.openTaskOf(VM);
+    await world.tasks.beginAttempt(task?.uuid ?? '');
+    await world.judged({ siblingHostUuids: [hostUuid(3)] });
+    expect((await world.tasks.openTaskOf(VM))?.siblingHostUuids).toEqual([hostUuid(3)]);
+  });
+
+  test('is fenced when its last run is proven over', async () => {
+    const world = await makeWorld();
+    await world.judged();
+    await world.failures.runClosed(hostUuid(1));
+    expect(world.marks).toEqual(['fencing']);
+    await world.store.db.updateTable('runs').set({ state: 'closed' }).execute();
+    await world.failures.runClosed(hostUuid(1));
+    expect(world.marks).toEqual(['fencing', 'fenced']);
+  });
+});
+
+describe('a host that rebooted', () => {
+  const rebooted = {
+    row: 'new boot',
+    action: 'closeRebooted' as const,
+    inputs: { bootId: 'boot-9' },
+  };
+
+  test('its protected VMs come back, there if possible', async () => {
+    const world = await makeWorld();
+    await world.judged(rebooted);
+    expect((await world.tasks.openTaskOf(VM))?.preferredHostUuid).toBe(hostUuid(1));
+  });
+
+  test('a VM that nobody wants back gets its old run closed by hostRebooted', async () => {
+    const world = await makeWorld();
+    const host = world.hosts[0];
+    if (host !== undefined) host.bootId = 'boot-9';
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    await world.judged(rebooted);
+    const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
+    expect(kinds).toEqual([{ kind: 'hostRebooted' }, { kind: 'hostRebooted' }]);
+    expect(await world.tasks.open()).toEqual([]);
+  });
+
+  test('runs of the new boot are not touched', async () => {
+    const world = await makeWorld();
+    await world.judged({ ...rebooted, inputs: { bootId: 'boot-1' } });
+    expect(await world.tasks.open()).toEqual([]);
+    expect(world.calls).toEqual([]);
+  });
+});

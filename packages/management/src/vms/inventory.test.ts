@@ -1,0 +1,108 @@
+import { describe, expect, test } from '@jest/globals';
+import type { VmSeen } from '@fenceline/protocol';
+import { hostUuid, makeHaWorld, VM } from '../ha/testing/haWorld.js';
+import { makeVmInventory } from './inventory.js';
+import { stopVm } from './stop.js';
+
+const seen = (change: Partial<VmSeen> = {}): VmSeen => ({
+  vmUuid: VM,
+  name: 'vm1',
+  state: 'Running',
+  epoch: 1,
+  pid: 9,
+  startTime: 9,
+  knownToLibvirt: true,
+  hasProcess: true,
+  ...change,
+});
+
+async function makeWorld() {
+  const world = await makeHaWorld();
+  const inventory = makeVmInventory({ ...world.deps });
+  /** The host reports it, and says the same when it is asked again. */
+  const changed = (vm: VmSeen, n = 1) => {
+    const host = world.hosts[n - 1];
+    if (host !== undefined) host.vms = [vm];
+    return inventory.changed({ hostUuid: hostUuid(n), bootId: `boot-${n}`, vm });
+  };
+  const row = () =>
+    world.store.db.selectFrom('vms').selectAll().where('uuid', '=', VM).executeTakeFirstOrThrow();
+  const kinds = (): string[] => world.seen.map(({ kind }) => kind);
+  return { ...world, inventory, changed, row, kinds };
+}
+
+describe('what hosts report', () => {
+  test('F33: a live qemu without a run is adopted into the ledger', async () => {
+    const world = await makeWorld();
+    await world.changed(seen({ epoch: null }));
+    expect(await world.ledger.openRuns(VM)).toMatchObject([
+      { epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1', state: 'running' },
+    ]);
+    expect(world.kinds()).toContain('vm.adopted');
+  });
+
+  test('a report that was on its way while its run was closed is not adopted', async () => {
+    const world = await makeWorld();
+    await world.inventory.changed({ hostUuid: hostUuid(1), bootId: 'boot-1', vm: seen() });
+    expect(await world.ledger.openRuns(VM)).toEqual([]);
+  });
+
+  test('F33: reporting it again opens no second run', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await world.changed(seen());
+    expect(await world.ledger.openRuns(VM)).toHaveLength(1);
+  });
+
+  test('a second live qemu is adopted too and alarmed: both bar a start', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await world.changed(seen(), 2);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(2);
+    expect(world.seen.find(({ kind }) => kind === 'vm.runsTwice')?.severity).toBe('critical');
+  });
+
+  test('F11: an adopted run whose mark is above the ledger lifts the epochs above it', async () => {
+    const world = await makeWorld();
+    await world.changed(seen({ epoch: 40 }));
+    expect((await world.row()).epoch).toBe(40);
+  });
+
+  test('D13: a maybe run that is reported with its epoch is running', async () => {
+    const world = await makeWorld();
+    const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
+    await world.ledger.grant({ ...ask, silentForMs: () => 0 });
+    await world.changed(seen({ epoch: 1 }), 2);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ state: 'running' }]);
+    expect(await world.row()).toMatchObject({ state: 'Running', hostUuid: hostUuid(2) });
+  });
+
+  test('F33: a VM reported stopped is shown so, and its run stays open until it is proven over', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await world.changed(seen({ state: 'Stopped', hasProcess: false, pid: null, epoch: null }));
+    expect((await world.row()).state).toBe('Stopped');
+    expect(await world.ledger.openRuns(VM)).toHaveLength(1);
+  });
+});
+
+describe('a stop by a person', () => {
+  const message = { vmUuid: VM, gracefulMs: 0, timeoutMs: 1_000 };
+
+  test('closes the run by cleanStop, and HA leaves the VM alone from then on', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await stopVm(world.deps, message);
+    const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
+    expect(kinds).toEqual([{ kind: 'cleanStop' }]);
+    expect(await world.row()).toMatchObject({ state: 'Stopped', stoppedByPerson: 1 });
+  });
+
+  test('is refused in words while the host can not prove it; the wish stays', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    world.judgeDead(1);
+    await expect(stopVm(world.deps, message)).rejects.toThrow('not proven stopped on h1');
+    expect(await world.row()).toMatchObject({ state: 'Running', stoppedByPerson: 1 });
+  });
+});
