@@ -3,6 +3,7 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -24,7 +25,7 @@ import { identify } from './processes.js';
 import { missingPackages } from './requirements.js';
 import type { LabRequest, LabStatus, NodeStatus, PowerDeviceMode } from './requests.js';
 import { callRpc } from './rpc.js';
-import { cleanUpLeftovers, runningLab, waitForEnd } from './stateFile.js';
+import { cleanUpLeftovers, runningLab, servedAlready, waitForEnd } from './stateFile.js';
 
 export interface LabOptions {
   /** Default: $FENCELINE_LAB_DIR, or /tmp/fenceline-lab. */
@@ -39,6 +40,9 @@ export interface LabOptions {
   /** Image locks that hold for the whole cluster. Default: $LAB_LOCKS=1. */
   readonly locks?: boolean;
 }
+
+/** The lab's power device as a fence agent: `plug=h1`, `lab_dir=…` on standard input. */
+export const fenceAgentProgram = path.join(packageRoot, 'bin/fence_lab');
 
 /** A disk of the lab's guest. */
 export interface LabDisk {
@@ -170,6 +174,11 @@ export class Lab implements LabLink {
     return [kept ? 'keep' : 'with', String(id.pid), String(id.start)];
   }
 
+  private logSince(bytes: number): string {
+    const log = this.paths.daemonLog;
+    return existsSync(log) ? readFileSync(log).subarray(bytes).toString().trim() : '';
+  }
+
   private onShare(file: string): string {
     return path.join(this.paths.share, path.relative(sharedStorage, file));
   }
@@ -181,31 +190,29 @@ export class Lab implements LabLink {
     }
     mkdirSync(this.paths.dir, { recursive: true, mode: 0o755 });
     const { locks = process.env['LAB_LOCKS'] === '1' } = this.options;
-    const log = openSync(this.paths.daemonLog, 'w', 0o600);
+    const log = openSync(this.paths.daemonLog, 'a', 0o600);
     const daemon = spawn(
       process.execPath,
       [program, this.paths.dir, locks ? 'locks' : 'nolocks', ...this.bond()],
       { detached: true, stdio: ['ignore', log, log], cwd: '/' },
     );
+    const logged = fstatSync(log).size;
     closeSync(log);
     daemon.unref();
     await until(() => existsSync(this.paths.daemonSocket) && this.isUp, {
       limitMs: 30_000,
       what: `the lab's daemon to start (see ${this.paths.daemonLog})`,
       everyMs: 10,
-      signal: abortedAtExit(daemon, this.paths.daemonLog),
+      signal: abortedAtExit(daemon, () => this.logSince(logged)),
     });
   }
 }
 
-/** Fires with the program's own words if it ends. */
-function abortedAtExit(daemon: ReturnType<typeof spawn>, log: string): AbortSignal {
+/** Fires with the daemon's own words if it fails. Another one that was faster will do as well. */
+function abortedAtExit(daemon: ReturnType<typeof spawn>, words: () => string): AbortSignal {
   const ended = new AbortController();
-  const tell = () => {
-    const words = existsSync(log) ? readFileSync(log, 'utf8').trim() : '';
-    ended.abort(new LabError(`The lab did not start: ${words || 'no reason given'}`));
-  };
-  daemon.once('exit', tell);
-  daemon.once('error', tell);
+  const tell = (why: string) => ended.abort(new LabError(`The lab did not start: ${why}`));
+  daemon.once('exit', (code) => code !== servedAlready && tell(words() || `exit code ${code}`));
+  daemon.once('error', (error) => tell(error.message));
   return ended.signal;
 }

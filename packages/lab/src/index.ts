@@ -1,4 +1,4 @@
-export { Lab, type LabDisk, type LabOptions } from './client.js';
+export { fenceAgentProgram, Lab, type LabDisk, type LabOptions } from './client.js';
 export { checkDisk, type DiskCheck, type Writer } from './disk/checkDisk.js';
 export { HostHandle, NodeHandle, type ExecOptions } from './hostHandle.js';
 export { LabError } from './labError.js';
@@ -8,3 +8,4 @@ export type { HostName, NodeName } from './plan/names.js';
 export { missingPackages, type MissingPackage } from './requirements.js';
 export type { LabStatus, NodeStatus, PowerDeviceMode, ServiceRequest } from './requests.js';
 export type { RunResult } from './run.js';
+export { Vms } from './vms.js';

@@ -5,6 +5,9 @@ import type { LabPaths } from './plan/paths.js';
 import { isAlive, isRunning, killProcess, type ProcessId } from './processes.js';
 import type { LabState } from './requests.js';
 
+/** Exit code of a daemon that finds another one serving its directory. */
+export const servedAlready = 3;
+
 /** The lab's note of its processes; undefined if there is none that can be read. */
 export function readState(paths: LabPaths): LabState | undefined {
   try {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Lab, LabOptions } from '../client.js';
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 import { faultList } from '../plan/faults.js';
 import { nodeName } from '../plan/names.js';
 import { missingPackages } from '../requirements.js';
@@ -28,7 +28,7 @@ function addLifeCommands(program: Command, open: OpenLab): void {
     .option('--with-me', 'the lab ends when the program that called this has ended')
     .action(async (hosts = '3', options: { locks?: true; withMe?: true }) => {
       const count = /^\d+$/.test(hosts) ? Number(hosts) : Number.NaN;
-      if (Number.isNaN(count)) throw new LabError(`'${hosts}' is no number of hosts.`);
+      if (Number.isNaN(count)) throw new UsageError(`'${hosts}' is no number of hosts.`);
       const begun = performance.now();
       const lab = open({
         ...(options.locks && { locks: true }),
@@ -83,7 +83,7 @@ function addHostCommands(program: Command, open: OpenLab): void {
       const handle = open().node(nodeName(node));
       if (action === 'on' || action === 'off') await handle.power(action);
       else if (action === 'status') print((await handle.status()).power);
-      else throw new LabError(`'${action}' is not on, off or status.`);
+      else throw new UsageError(`'${action}' is not on, off or status.`);
     });
 }
 

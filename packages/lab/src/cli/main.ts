@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { Lab } from '../client.js';
-import { messageOf } from '../labError.js';
+import { messageOf, UsageError } from '../labError.js';
 import { addCommands } from './commands.js';
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage; `check`: 0 one writer, 3 two writers, 4 no data. */
@@ -27,6 +27,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     process.stderr.write(`lab: ${messageOf(error)}\n`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }

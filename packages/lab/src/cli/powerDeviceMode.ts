@@ -1,4 +1,4 @@
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 import type { PowerDeviceMode } from '../requests.js';
 
 /** Reads `dead`, `lying`, `slow MS` or `ok`. */
@@ -6,7 +6,7 @@ export function powerDeviceMode(words: readonly string[]): PowerDeviceMode {
   const [mode, ms = '', ...more] = words;
   if (mode === 'slow' && /^\d{1,6}$/.test(ms) && more.length === 0) return { mode, ms: Number(ms) };
   if ((mode === 'ok' || mode === 'dead' || mode === 'lying') && words.length === 1) return { mode };
-  throw new LabError(
+  throw new UsageError(
     `The power device can be dead, lying, slow MS or ok, not '${words.join(' ')}'.`,
   );
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 import { nodeName } from '../plan/names.js';
 import type { OpenLab } from './commands.js';
 import { print } from './output.js';
@@ -30,7 +30,7 @@ export function addServiceCommand(program: Command, open: OpenLab): void {
       const node = open().node(nodeName(nodeText));
       switch (action) {
         case 'start':
-          if (command.length === 0) throw new LabError('What should it run? … start -- COMMAND');
+          if (command.length === 0) throw new UsageError('What should it run? … start -- COMMAND');
           return node.startService(name, { command, ...startOptions(options) });
         case 'stop':
           return node.stopService(name);
@@ -43,7 +43,7 @@ export function addServiceCommand(program: Command, open: OpenLab): void {
         case 'log':
           return print(readFileSync(node.logOf(name), 'utf8'));
         default:
-          throw new LabError(`'${action}' is no action of a service. There are: ${actions}.`);
+          throw new UsageError(`'${action}' is no action of a service. There are: ${actions}.`);
       }
     });
 }
@@ -51,12 +51,12 @@ export function addServiceCommand(program: Command, open: OpenLab): void {
 function startOptions(options: StartOptions) {
   const env = options.env.map((pair): [string, string] => {
     const at = pair.indexOf('=');
-    if (at < 1) throw new LabError(`'${pair}' is no KEY=VALUE.`);
+    if (at < 1) throw new UsageError(`'${pair}' is no KEY=VALUE.`);
     return [pair.slice(0, at), pair.slice(at + 1)];
   });
   const restartMs = options.restart === undefined ? undefined : Number(options.restart);
   if (restartMs !== undefined && !(restartMs >= 0))
-    throw new LabError('--restart needs milliseconds.');
+    throw new UsageError('--restart needs milliseconds.');
   return {
     env: Object.fromEntries(env),
     boot: options.boot === true,

@@ -74,9 +74,9 @@ export class HostFaults {
     await network.restore(node.name, 'management', node.current !== undefined);
     await network.restore(node.name, 'storage', node.current !== undefined);
     if (!node.current) return node.boot(network);
-    await this.freeze(false);
-    node.group.limitCpu(undefined);
-    node.group.limitPids(undefined);
+    if (this.active.has('freeze')) await this.freeze(false);
+    if (this.active.has('cpu')) node.group.limitCpu(undefined);
+    if (this.active.has('pids')) node.group.limitPids(undefined);
     await this.storage({ mode: 'ok' });
     await this.ssh('ok');
     for (const service of await node.on.services.list()) {

@@ -4,9 +4,10 @@ import { findAcceleration } from '../acceleration.js';
 import { cgroupLayout } from '../cgroups.js';
 import { LabError, messageOf } from '../labError.js';
 import { buildNatives } from '../natives.js';
+import { nodeEnvironment } from '../plan/environment.js';
 import { labPaths, type LabPaths } from '../plan/paths.js';
 import { identify, isRunning, type ProcessId } from '../processes.js';
-import { cleanUpLeftovers } from '../stateFile.js';
+import { cleanUpLeftovers, servedAlready } from '../stateFile.js';
 import { LabDaemon } from './daemon.js';
 
 /**
@@ -17,6 +18,7 @@ async function main(): Promise<void> {
   const [dir, locks, bond, pid, start] = process.argv.slice(2);
   const paths = labPaths(dir);
   mkdirSync(paths.dir, { recursive: true, mode: 0o755 });
+  process.env['PATH'] = nodeEnvironment()['PATH']; // with the system folders: ip, nft
   takeLock(paths);
   const made: { daemon?: LabDaemon } = {};
   const end = () => void (made.daemon ? made.daemon.end() : process.exit(0));
@@ -36,7 +38,7 @@ async function main(): Promise<void> {
   await daemon.listen();
 }
 
-/** @throws LabError if another daemon serves this directory */
+/** Ends this process if another daemon serves this directory */
 function takeLock(paths: LabPaths): void {
   const file = path.join(paths.dir, 'daemon.lock');
   const own = JSON.stringify(identify(process.pid));
@@ -55,7 +57,7 @@ function takeLock(paths: LabPaths): void {
 function dropDeadLock(file: string): void {
   const holder = readHolder(file);
   if (holder && isRunning(holder)) {
-    throw new LabError(`Process ${holder.pid} serves this lab already.`);
+    process.exit(servedAlready);
   }
   // By renaming it first, only one of several that find it dead takes it away.
   const grave = `${file}.${process.pid}`;

@@ -1,4 +1,4 @@
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 import { plainName } from './names.js';
 
 export type StorageFault =
@@ -61,11 +61,11 @@ export const faultList = [
 
 /**
  * Reads a fault as typed, e.g. `['storage', 'slow', '200']`.
- * @throws LabError naming what exists.
+ * @throws UsageError naming what exists.
  */
 export function parseFault(words: readonly string[]): Fault {
   const [first = '', second = '', third = '', ...more] = words;
-  const simple = simpleFaults[first];
+  const simple = Object.hasOwn(simpleFaults, first) ? simpleFaults[first] : undefined;
   if (simple && words.length === 1) return simple;
   const number = (text: string, max: number) => wholeNumber(text, max, words);
   if (first === 'slow' && words.length === 2)
@@ -86,7 +86,7 @@ export function parseFault(words: readonly string[]): Fault {
       return { kind: 'storage', fault: { mode: second } };
     }
   }
-  throw new LabError(`'${words.join(' ')}' is no fault. There are:\n  ${faultList.join('\n  ')}`);
+  throw new UsageError(`'${words.join(' ')}' is no fault. There are:\n  ${faultList.join('\n  ')}`);
 }
 
 function isOneOf<T extends string>(text: string, values: readonly T[]): text is T {
@@ -96,5 +96,5 @@ function isOneOf<T extends string>(text: string, values: readonly T[]): text is 
 function wholeNumber(text: string, max: number, words: readonly string[]): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value <= max) return value;
-  throw new LabError(`'${words.join(' ')}' needs a whole number from 0 to ${max}.`);
+  throw new UsageError(`'${words.join(' ')}' needs a whole number from 0 to ${max}.`);
 }

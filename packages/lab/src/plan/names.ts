@@ -1,4 +1,4 @@
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 
 /** `sw`: switch and storage server; `mgr`: where the management server runs; `hN`: KVM hosts. */
 export type NodeName = 'sw' | 'mgr' | `h${number}`;
@@ -13,11 +13,11 @@ export const bridgeOf: Record<NetName, string> = { management: 'brm', storage: '
 export const deviceOf: Record<NetName, string> = { management: 'mgmt', storage: 'stor' };
 const netNumber: Record<NetName, number> = { management: 1, storage: 2 };
 
-/** @throws LabError if there is no such host in any lab. */
+/** @throws UsageError if there is no such host in any lab. */
 export function hostName(text: string): HostName {
   const match = /^h([1-9]\d?)$/.exec(text);
   if (match && Number(match[1]) <= maxHosts) return text as HostName;
-  throw new LabError(`'${text}' is no lab host. Hosts are called h1, h2 … h${maxHosts}.`);
+  throw new UsageError(`'${text}' is no lab host. Hosts are called h1, h2 … h${maxHosts}.`);
 }
 
 export function nodeName(text: string): NodeName {
@@ -59,5 +59,5 @@ export function portOf(node: NodeName, net: NetName): string {
 /** A name of a VM, disk or service: safe as a file name and in XML. */
 export function plainName(text: string, what: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text)) return text;
-  throw new LabError(`'${text}' cannot be the name of a ${what}: use letters, digits, - _ and .`);
+  throw new UsageError(`'${text}' cannot be the name of a ${what}: use letters, digits, - _ and .`);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { LabError } from '../labError.js';
+import { UsageError } from '../labError.js';
 import type { NodeName } from './names.js';
 
 /** The repository (or the installed tree) this package is part of. */
@@ -51,20 +51,20 @@ export class LabPaths {
 
 /**
  * The lab directory: `dir`, or $FENCELINE_LAB_DIR, or /tmp/fenceline-lab.
- * @throws LabError for a place that the nodes cannot see.
+ * @throws UsageError for a place that the nodes cannot see.
  */
 export function labPaths(dir?: string, environment = process.env): LabPaths {
   const chosen = path.resolve(dir ?? environment['FENCELINE_LAB_DIR'] ?? '/tmp/fenceline-lab');
   const hidden = hiddenInNodes.find((top) => isBelow(chosen, top));
   if (chosen === '/' || hidden !== undefined) {
-    throw new LabError(
+    throw new UsageError(
       `The lab directory ${chosen} must not be below ${hidden ?? '/ itself'}, of which the ` +
         `lab's nodes have their own. Choose another with FENCELINE_LAB_DIR or --dir.`,
     );
   }
   // unix socket addresses end at 108 bytes
   if (chosen.length > 80) {
-    throw new LabError(`The lab directory ${chosen} has too long a path: at most 80 characters.`);
+    throw new UsageError(`The lab directory ${chosen} has too long a path: at most 80 characters.`);
   }
   return new LabPaths(chosen);
 }
