@@ -1,4 +1,4 @@
-import { messageOf, sleep, type Clock } from '@fenceline/common';
+import { makeLogger, messageOf, sleep, type Clock, type Logger } from '@fenceline/common';
 import type { VmSeen } from '@fenceline/protocol';
 import type { DomainEvent, LibvirtEvents } from '../libvirt/libvirt.js';
 import { changesBetween } from './changes.js';
@@ -22,8 +22,11 @@ export interface VmTracker {
   look(): void;
 }
 
-/** Pauses before a broken event stream is opened again, milliseconds; the last one repeats. */
-const BACK_OFF_MS = [200, 500, 1_000, 2_000, 5_000] as const;
+/**
+ * Pauses before a broken event stream is opened again, milliseconds; the last one repeats. Short,
+ * as while libvirt is away these looks are all that notices a qemu that dies.
+ */
+const BACK_OFF_MS = [200, 500, 1_000] as const;
 /** `virsh event` says nothing when it has subscribed; a second look covers that moment. */
 const SETTLE_MS = 1_000;
 /** A look without an event: catches what no event told, for example while libvirt was down. */
@@ -39,12 +42,22 @@ class Tracker implements VmTracker {
   readonly #listeners = new Set<(vm: VmSeen) => void>();
   readonly #crashed = new Set<string>();
   #known: VmSeen[] = [];
+  /** Last trouble that was logged; the same one again is not news. */
+  #trouble = '';
   #wanted = false;
   #looking: Promise<void> | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
+  /** While libvirt is away every look fails: its log is told once, until it answers again. */
+  readonly #news: Logger;
+
   constructor(ports: TrackerPorts) {
     this.#ports = ports;
+    this.#news = makeLogger(({ level, sentence, facts }) => {
+      if (this.#trouble !== '' && level === 'warn') return;
+      this.#trouble = sentence;
+      ports.log[level](sentence, facts);
+    });
   }
 
   start(): void {
@@ -82,13 +95,14 @@ class Tracker implements VmTracker {
   async #lookOnce(): Promise<void> {
     try {
       const crashed = new Set(this.#crashed);
-      const look = await lookAtVms(this.#ports);
+      const look = await lookAtVms({ ...this.#ports, log: this.#news });
+      if (look.libvirtAnswered) this.#trouble = '';
       const { now, changed } = changesBetween(this.#known, look, crashed);
       this.#known = now;
       for (const name of crashed) this.#crashed.delete(name);
       for (const vm of changed) for (const listener of this.#listeners) listener(vm);
     } catch (error) {
-      this.#ports.log.warn('a look at the VMs failed', { error: messageOf(error) });
+      this.#news.warn('a look at the VMs failed', { error: messageOf(error) });
     }
   }
 
@@ -103,7 +117,7 @@ class Tracker implements VmTracker {
         }
       } catch (error) {
         if (!signal.aborted)
-          this.#ports.log.warn("libvirt's event stream broke", { error: messageOf(error) });
+          this.#news.warn("libvirt's event stream broke", { error: messageOf(error) });
       }
       const pauseMs = BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length - 1)] ?? 0;
       failures += 1;
