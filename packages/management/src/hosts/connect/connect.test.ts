@@ -104,8 +104,13 @@ describe('C2: connect is a flow chain', () => {
     await world.addHost(1);
     expect((await connect(world)).error).toMatchObject({ message: 'the extension said no' });
     expect(trace).toEqual([
-      ...['run a1', 'run a2', 'run b1', 'run post'],
-      ...['undo b1', 'undo a2', 'undo a1'],
+      'run a1',
+      'run a2',
+      'run b1',
+      'run post',
+      'undo b1',
+      'undo a2',
+      'undo a1',
     ]);
     expect(statuses(world)).toEqual(['Connecting', 'Disconnected']);
     expect(world.connected).toEqual([]);
@@ -272,7 +277,7 @@ describe('C4, C5: reconnects and single flight', () => {
   const ask = (world: Rig, kinds: string) =>
     world.clock.settle(
       Promise.all(
-        [...kinds].map((kind) =>
+        Array.from(kinds, (kind) => kind).map((kind) =>
           kind === 'c'
             ? world.bus.send(
                 'ConnectHost',
