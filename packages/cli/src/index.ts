@@ -1,1 +1,3 @@
-export {};
+export { EXIT } from './failure.js';
+export { runCli } from './program.js';
+export type { Connection, World } from './world.js';

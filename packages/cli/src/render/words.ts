@@ -1,0 +1,52 @@
+import type { HostView, Severity, TaskState, VmView } from '@fenceline/protocol';
+import { cell, type Cell, type Tone } from './text.js';
+
+/** `neverStop` → `never-stop`, as people type it. */
+export function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** `never-stop` → `neverStop`, as the API says it; what is camelCase already stays. */
+export function camel(name: string): string {
+  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+export function livenessCell({ liveness }: HostView): Cell {
+  const tones: Record<HostView['liveness'], Tone> = {
+    online: 'good',
+    late: 'warn',
+    suspect: 'bad',
+    isolated: 'bad',
+    fencing: 'bad',
+    fenced: 'bad',
+  };
+  return cell(liveness, tones[liveness]);
+}
+
+export function statusCell({ status }: HostView): Cell {
+  const tones = { Connected: 'good', Connecting: 'warn', Disconnected: 'bad' } as const;
+  return cell(status, tones[status]);
+}
+
+export function vmStateCell({ state }: VmView): Cell {
+  if (state === 'Running') return cell(state, 'good');
+  return cell(state, state === 'Crashed' || state === 'Unknown' ? 'bad' : 'warn');
+}
+
+/** What stands in the column "protected". */
+export function protectedCell(vm: VmView): Cell {
+  if (vm.protected) return cell(`yes (${vm.proofs.join(', ')})`, 'good');
+  const wanted = vm.level !== 'none' && !vm.stoppedByPerson;
+  return cell(`no: ${vm.protection}`, wanted ? 'bad' : 'dim');
+}
+
+export function taskStateCell(state: TaskState): Cell {
+  if (state === 'done') return cell(state, 'good');
+  if (state === 'refused' || state === 'abandoned') return cell(state, 'bad');
+  return cell(state, state === 'cancelled' ? 'dim' : 'warn');
+}
+
+export function severityTone(severity: Severity): Tone {
+  const tones = { info: 'plain', warning: 'warn', critical: 'bad' } as const;
+  return tones[severity];
+}
