@@ -46,6 +46,8 @@ export interface PeerFence {
 const ANSWER_MARGIN_MS = 300;
 /** The call as a whole ends at the latest this long after `sshTimeoutSec` (F25: 2 s). */
 const GIVE_UP_AFTER_MS = 1_500;
+/** Longest wait for this host's own name and addresses; its disk may hang, too. */
+const OWN_IDENTITY_MS = 400;
 /** Shortest time that is worth an order: the program refuses less. */
 const SHORTEST_ORDER_MS = 200;
 
@@ -80,6 +82,7 @@ async function fence(
   for (const log of logs) log.info('fence begun');
   const known: Known = { stages: [], evidence: noAnswer };
   const order = newOrder(ports, job);
+  const orderLines = encodeOrder(order);
   try {
     // F25: whatever hangs below, the answer leaves in time
     await withLimit(
@@ -89,7 +92,7 @@ async function fence(
         what: 'fence',
         signal: outer,
       },
-      (signal) => gather(ports, { ...job, addresses, order, known }, signal),
+      (signal) => gather(ports, { ...job, addresses, order, orderLines, known }, signal),
     );
   } catch (error) {
     for (const log of logs) log.warn('fence cut short', { error: messageOf(error) });
@@ -101,10 +104,13 @@ async function fence(
 
 /** F18: never this host itself, by uuid or by any address; before any connection. */
 async function checkTarget(
-  { own }: PeerFencePorts,
+  { clock, own }: PeerFencePorts,
   target: FenceTarget,
 ): Promise<{ peer: string; addresses: string[] }> {
-  const [peer, ownAddresses] = await Promise.all([own.hostUuid(), own.addresses()]);
+  const limit = { clock, ms: OWN_IDENTITY_MS, what: 'own identity' };
+  const [peer, ownAddresses] = await withLimit(limit, () =>
+    Promise.all([own.hostUuid(), own.addresses()]),
+  );
   if (peer === undefined || ownAddresses.length === 0)
     throw new DomainError('REFUSED', 'this host does not know who it is: connect it first');
   const { targetHostUuid, targetHostIp } = target;
@@ -162,6 +168,7 @@ const noAnswer: Evidence = { kind: 'noSession', failure: 'connectTimeout', signs
 interface Gathering extends Job {
   addresses: readonly string[];
   order: FenceOrder;
+  orderLines: readonly string[];
   known: Known;
 }
 
@@ -181,7 +188,7 @@ async function gather(ports: PeerFencePorts, g: Gathering, signal: AbortSignal):
     const dialed = await ports.dialer.dial(sshTarget(g), {
       connectMs: Math.min(g.target.connectTimeoutMs, leftMs),
       totalMs: leftMs,
-      maxOutputBytes: outputLimit(encodeOrder(g.order)),
+      maxOutputBytes: outputLimit(g.orderLines),
       signal,
     });
     g.known.stages = [...dialed.stages];

@@ -1,6 +1,5 @@
 import type { Clock, Secret } from '@fenceline/common';
 import type { Dialed, DialFailureKind, DialLimits, DialStage, SshDialer } from '../sshDialer.js';
-import { channelSession } from './channelSession.js';
 import { connectFirst } from './connectFirst.js';
 import { startLogin, type Login } from './ssh2Login.js';
 
@@ -30,19 +29,19 @@ export function ssh2Dialer({ clock, privateKey }: Ssh2DialerOptions): SshDialer 
       });
       mark('connect');
       if (!connected.ok) return fail(connected.failure);
-      const login = startLogin(connected.socket, { target, key, mark });
+      const login = startLogin(connected.socket, {
+        target,
+        key,
+        mark,
+        maxOutputBytes: limits.maxOutputBytes,
+      });
       const result = await bounded(login, { ...limits, clock, totalMs: leftMs() });
       if ('failure' in result) {
         login.destroy();
         return fail(result.failure);
       }
       mark('exec');
-      const { session, lost } = channelSession(result.channel, {
-        maxOutputBytes: limits.maxOutputBytes,
-        destroy: () => login.destroy(),
-      });
-      login.onLost(lost);
-      return { ok: true, session, address: connected.address, stages };
+      return { ok: true, session: result.session, address: connected.address, stages };
     },
   };
 }

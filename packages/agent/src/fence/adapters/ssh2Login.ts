@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 import type { Secret } from '@fenceline/common';
 import ssh2, { type Client, type ClientChannel } from 'ssh2';
 import type { DialFailureKind, DialStage, DialTarget } from '../sshDialer.js';
+import type { ProgramSession } from '../programSession.js';
+import { channelSession } from './channelSession.js';
 import { failureOfErrno } from './connectFirst.js';
 import { deferred } from './deferred.js';
 import { isPinned, pinnedTypes } from './hostKeys.js';
@@ -12,13 +14,11 @@ const COMMAND = 'fenceline-fence';
 /** A login over a connected socket, up to a channel on which the program runs. */
 export interface Login {
   /** Waits without limit of its own: `settle` ends it. */
-  readonly result: Promise<{ channel: ClientChannel } | { failure: DialFailureKind }>;
+  readonly result: Promise<{ session: ProgramSession } | { failure: DialFailureKind }>;
   /** Ends the wait with this failure, if nothing has come yet. */
   settle(failure: DialFailureKind): void;
   /** What it is that has not come, if the time is over now. */
   phase(): DialFailureKind;
-  /** Tells when the connection is gone behind a session. */
-  onLost(lost: () => void): void;
   destroy(): void;
 }
 
@@ -26,9 +26,11 @@ interface LoginOptions {
   target: DialTarget;
   key: Secret;
   mark: (name: DialStage['name']) => void;
+  maxOutputBytes: number;
 }
 
-export function startLogin(socket: Socket, { target, key, mark }: LoginOptions): Login {
+export function startLogin(socket: Socket, options: LoginOptions): Login {
+  const { target, key, mark, maxOutputBytes } = options;
   const client = new ssh2.Client();
   const { promise: result, resolve } = deferred<Awaited<Login['result']>>();
   let phase: DialFailureKind = 'noBanner';
@@ -36,6 +38,10 @@ export function startLogin(socket: Socket, { target, key, mark }: LoginOptions):
   let lost: (() => void) | undefined;
   const settle = (failure: DialFailureKind): void =>
     resolve({ failure: wrongHostKey ? 'hostKeyMismatch' : failure });
+  const destroy = (): void => {
+    client.destroy();
+    socket.destroy();
+  };
   socket.once('data', () => {
     if (phase === 'noBanner') phase = 'kexFailed';
   });
@@ -46,7 +52,16 @@ export function startLogin(socket: Socket, { target, key, mark }: LoginOptions):
   client.on('ready', () => {
     phase = 'channelClosed';
     mark('auth');
-    exec(client, (channel) => (channel === undefined ? settle(phase) : resolve({ channel })));
+    exec(client, (channel) => {
+      if (channel === undefined) {
+        settle(phase);
+        return;
+      }
+      // At once: what ssh2 tells about a channel before somebody listens is lost.
+      const opened = channelSession(channel, { maxOutputBytes, destroy });
+      lost = opened.lost;
+      resolve({ session: opened.session });
+    });
   });
   // An error may come twice, and again after the end; the first one that settles counts.
   client.on('error', (error) => settle(classify(error, phase)));
@@ -64,13 +79,7 @@ export function startLogin(socket: Socket, { target, key, mark }: LoginOptions):
     result,
     settle,
     phase: () => phase,
-    onLost: (callback) => {
-      lost = callback;
-    },
-    destroy: () => {
-      client.destroy();
-      socket.destroy();
-    },
+    destroy,
   };
 }
 
@@ -89,7 +98,7 @@ function open(
     target,
     key,
     hostVerifier,
-  }: Omit<LoginOptions, 'mark'> & { hostVerifier: (k: Buffer) => boolean },
+  }: Pick<LoginOptions, 'target' | 'key'> & { hostVerifier: (k: Buffer) => boolean },
 ): boolean {
   try {
     client.connect({

@@ -88,7 +88,10 @@ const haveGcc = spawnSync('gcc', ['--version']).status === 0;
 const asRoot = process.getuid?.() === 0;
 const UNSHARE = [
   ...(asRoot ? [] : ['--user', '--map-root-user']),
-  ...['--pid', '--fork', '--mount-proc', '--kill-child'],
+  '--pid',
+  '--fork',
+  '--mount-proc',
+  '--kill-child',
 ];
 const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
 
