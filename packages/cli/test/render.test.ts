@@ -1,0 +1,136 @@
+import { describe, expect, test } from '@jest/globals';
+import { parametersOf } from '../src/commands/powerParameters.js';
+import { statusLines } from '../src/render/status.js';
+import { taskLines } from '../src/render/tasks.js';
+import { ansiPaint, cell, clean, plainPaint, table } from '../src/render/text.js';
+import { duration, relative } from '../src/render/time.js';
+import { camel, kebab } from '../src/render/words.js';
+import { AT, but, status, story, taskUuid } from './views.js';
+
+test('status: alarms first, then what is open, then hosts and VMs with why', () => {
+  expect(statusLines(status, plainPaint)).toEqual([
+    '2026-01-01 00:00:10 UTC  HA is active',
+    '',
+    'Alarms',
+    '  critical  h2 is suspect: silent for 5 s',
+    '',
+    'Open HA tasks',
+    'TASK                                  VM    STATE    BEGAN     NEXT TRY  WAITS FOR',
+    `${taskUuid}  web1  waiting  10 s ago  in 2 min  no proof that the run on h2 is over`,
+    '',
+    'Cluster default',
+    'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  WHY',
+    'h1    Connected     Enabled  online    0.5 s ago  1     -'.replace('     -', ''),
+    'h2    Disconnected  Enabled  suspect   5.0 s ago  1     silent for 5 s',
+    '',
+    'VM    STATE    HOST  LEVEL            PROTECTED',
+    'web1  Running  h1    never-stop       yes (peer, power)',
+    'db1   Unknown  h2    on-host-failure  no: nothing could prove h2 dead',
+  ]);
+});
+
+test('status of a new site says what to do first', () => {
+  const cluster = { uuid: taskUuid, name: 'default', createdAt: AT };
+  const empty = but(status, {
+    openTasks: [],
+    alarms: [],
+    clusters: [{ cluster, hosts: [], vms: [] }],
+  });
+  expect(statusLines(empty, plainPaint)).toEqual([
+    '2026-01-01 00:00:10 UTC  HA is active',
+    '',
+    'no alarms',
+    '',
+    'Cluster default',
+    'no hosts yet: fenceline host add ADDRESS --name NAME',
+  ]);
+});
+
+test('D15: task show tells what it waits for, since when, and the ways out', () => {
+  expect(taskLines(story, Date.parse(AT), plainPaint)).toEqual([
+    'Bringing web1 back: h2 is silent',
+    `task         ${taskUuid}`,
+    'state        waiting',
+    'asked by     host-failure',
+    'attempt      1',
+    'began        2026-01-01 00:00:00 (10 s ago)',
+    'ended        open',
+    'destination  -',
+    '',
+    'Waits for: no proof that the run on h2 is over (since 6.0 s ago)',
+    'Next try in 2 min.',
+    'Ways out:',
+    '  fenceline host confirm-dead h2',
+    `  fenceline task retry ${taskUuid}`,
+    '',
+    'Steps',
+    'ATTEMPT  AT            STEP             RESULT  TOOK   DETAIL',
+    '1        00:00:01.000  ha-pre-fence-vm  failed  3.0 s  peers=2 outcome=unreachable',
+    '',
+    'Proofs',
+    'AT            PROOF     RUN            SAID BY              VALID  DIGEST        FACTS',
+    '00:00:03.000  powerOff  epoch 2 on h2  power:fence_ipmilan  yes    abcdef012345  readBack=off',
+    '',
+    'Attempts',
+    '  none',
+  ]);
+});
+
+test('colours are put on after the width was found', () => {
+  const rows = [[cell('a', 'good'), cell('b')]];
+  expect(table(['LONG', 'X'], rows, ansiPaint)).toEqual([
+    '\u001B[2mLONG\u001B[0m  \u001B[2mX\u001B[0m',
+    '\u001B[32ma\u001B[0m     b',
+  ]);
+});
+
+test.each([
+  ['web\u001B[2Jx', 'web [2Jx', 'an escape sequence'],
+  ['a\nb', 'a b', 'a line break'],
+  ['a\u202Eb', 'a b', 'a change of direction'],
+  ['grün ü', 'grün ü', 'letters stay'],
+])('%j can not steer a terminal: %s', (given, expected) => {
+  expect(clean(given)).toBe(expected);
+});
+
+describe('times for people', () => {
+  test.each([
+    [0, '0.0 s'],
+    [340, '0.3 s'],
+    [9_900, '9.9 s'],
+    [12_000, '12 s'],
+    [250_000, '4 min 10 s'],
+    [240_000, '4 min'],
+    [11_100_000, '3 h 5 min'],
+    [187_200_000, '2 d 4 h'],
+  ])('%i ms is %s', (ms, expected) => {
+    expect(duration(ms)).toBe(expected);
+  });
+
+  test.each([
+    [null, '-'],
+    ['no time', '-'],
+    ['2026-01-01T00:00:00Z', '10 s ago'],
+    ['2026-01-01T00:01:10Z', 'in 1 min'],
+  ])('%s is %s', (iso, expected) => {
+    expect(relative(iso, Date.parse(AT))).toBe(expected);
+  });
+});
+
+test.each([
+  ['neverStop', 'never-stop'],
+  ['onHostFailure', 'on-host-failure'],
+  ['none', 'none'],
+])('%s is typed %s', (name, typed) => {
+  expect(kebab(name)).toBe(typed);
+  expect(camel(typed)).toBe(name);
+});
+
+test('power parameters are lines; a broken one is told by its number, not its text', () => {
+  expect(parametersOf('# bmc\nip=192.0.2.1\n\n password = a=b \r\n')).toEqual({
+    ip: '192.0.2.1',
+    password: 'a=b',
+  });
+  expect(() => parametersOf('ip=1\nhunter2')).toThrow('line 2: must be name=value');
+  expect(() => parametersOf('ip=1\nhunter2')).not.toThrow('hunter2');
+});
