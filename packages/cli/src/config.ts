@@ -1,16 +1,19 @@
 import { ConfigError, errorCode, loadConfig, messageOf, SecretText } from '@fenceline/common';
 import type { Secret } from '@fenceline/common';
-import { Optional } from '@fenceline/protocol';
-import { IsString, Matches, MaxLength } from 'class-validator';
+import { Optional, rule, Text } from '@fenceline/protocol';
 import { UsageError } from './failure.js';
 import type { Connection, World } from './world.js';
 
+const ServerUrl = () =>
+  rule('isServerUrl', '$property must be like https://server:8443', {
+    holds: (value) => typeof value === 'string' && /^https:\/\/[^\s/]+\/?$/.test(value),
+  });
+
 /** `~/.config/fenceline/cli.yaml`; FENCELINE_URL, FENCELINE_CA and FENCELINE_TOKEN win over it. */
 class CliConfig {
-  @Matches(/^https:\/\/[^\s/]+\/?$/, { message: '$property must be like https://server:8443' })
-  url = 'https://127.0.0.1:8443';
+  @ServerUrl() url = 'https://127.0.0.1:8443';
   /** File with the CA that signed the server's certificate. */
-  @IsString() @MaxLength(4_096) ca = '/etc/fenceline/tls/ca.pem';
+  @Text(4_096) ca = '/etc/fenceline/tls/ca.pem';
   @Optional() @SecretText() token: Secret | undefined = undefined;
 }
 

@@ -3,7 +3,7 @@ import { makeTestCa, recordingLogger } from '@fenceline/common/testing';
 import type { ApiRole, Transport } from '@fenceline/protocol';
 import { makeAudit } from '../../src/access/audit.js';
 import { makeTokens } from '../../src/access/tokens.js';
-import { startApi } from '../../src/api/startApi.js';
+import { startApi } from '../../src/api/adapters/apiServer.js';
 import { watchStore } from '../../src/api/storeHealth.js';
 import { registerNode } from '../../src/cluster/node.js';
 import { Settings } from '../../src/settings/settings.js';

@@ -1,40 +1,34 @@
-import {
-  problemError,
-  startHttpServer,
-  type Dispatcher,
-  type HttpServer,
-  type Logger,
-  type TlsFiles,
-} from '@fenceline/common';
-import type { Identify } from '../../access/identify.js';
-import type { StoreHealth } from '../storeHealth.js';
+import { problemError, startHttpServer, type HttpServer, type TlsFiles } from '@fenceline/common';
+import { makeIdentify } from '../../access/identify.js';
+import type { ApiContext } from '../context.js';
+import { makeApiDispatcher } from '../dispatcher.js';
 
 export interface ApiServerOptions {
   listen: { address: string; port: number };
   tls: TlsFiles;
-  dispatcher: Dispatcher;
-  identify: Identify;
-  health: StoreHealth;
-  log: Logger;
 }
 
 /**
  * Serves the API over HTTPS; `/healthz` and `/readyz` answer without a token.
  * @throws an Error with `code` EADDRINUSE, EACCES … if it can't listen.
  */
-export async function startApiServer(options: ApiServerOptions): Promise<HttpServer> {
-  const { dispatcher, identify, health, log } = options;
+export async function startApi(
+  context: ApiContext,
+  { listen, tls }: ApiServerOptions,
+): Promise<HttpServer> {
+  const { tokens, clock, log, health } = context;
+  const identify = makeIdentify(tokens, clock, log);
   let stopping = false;
   const server = await startHttpServer({
-    listen: options.listen,
-    tls: options.tls,
+    listen,
+    tls,
     clientCertificates: 'none',
     identify: (request) =>
       identify({
         authorization: request.get('authorization'),
         address: request.socket.remoteAddress ?? '',
       }),
-    dispatcher,
+    dispatcher: makeApiDispatcher(context),
     streamFormat: 'sse',
     errorBody: problemError,
     log,
