@@ -1,5 +1,5 @@
 import { messageOf, type Clock, type Logger, type Random } from '@fenceline/common';
-import { dashed, FenceVmsFromPeerRsp, type FenceVm } from '@fenceline/protocol';
+import { dashed, FenceVmsFromPeerRsp, isUuid, type FenceVm } from '@fenceline/protocol';
 import type { LocalFence, LocalFenceRequest } from '../vms/localFence.js';
 import { answerFields, localErrorVerdict, outputLimit, verdictFor } from './answers.js';
 import { encodeOrder, type FenceOrder } from './order.js';
@@ -38,7 +38,8 @@ async function fenceHere(
 ): Promise<FenceVmsFromPeerRsp> {
   const begun = ports.clock.monotonicMs();
   const hostUuid = await ports.hostUuid();
-  if (hostUuid === undefined) throw new Error('this host belongs to no cluster yet');
+  if (hostUuid === undefined || !isUuid(hostUuid))
+    throw new Error('this host belongs to no cluster yet');
   const order: FenceOrder = {
     mode: 'fence',
     nonce: ports.random.hex(16),

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Secret } from '@fenceline/common';
 import ssh2 from 'ssh2';
+import { errnoOf } from '../../errno.js';
 import type { FenceAccess } from '../../host/fenceAccess.js';
 import { renderAuthorizedKeys } from '../authorizedKeys.js';
 
@@ -78,7 +79,7 @@ async function resolved(file: string): Promise<string> {
   try {
     return (await lstat(file)).isSymbolicLink() ? await realpath(file) : file;
   } catch (error) {
-    if (isMissing(error)) return file;
+    if (errnoOf(error) === 'ENOENT') return file;
     throw error;
   }
 }
@@ -88,13 +89,9 @@ async function readOr(file: string, absent: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     // safety: only "does not exist" is an empty file, or other people's keys would be lost
-    if (isMissing(error)) return absent;
+    if (errnoOf(error) === 'ENOENT') return absent;
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Whole or not at all, synced before it takes the old one's place. */

@@ -1,0 +1,59 @@
+import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { fileFenceAccess, type FileFenceAccess } from './fileFenceAccess.js';
+
+let dir = '';
+let keys = '';
+let access: FileFenceAccess;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'fence-access-'));
+  keys = join(dir, 'ssh', 'authorized_keys');
+  access = fileFenceAccess({ stateDir: join(dir, 'state'), authorizedKeysFile: keys });
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const sibling = (fencePublicKey: string): Parameters<FileFenceAccess['install']>[0] => [
+  { hostUuid: 'aaaaaaaa-2222-3333-4444-555555555555', addresses: ['10.0.0.1'], fencePublicKey },
+];
+const modeOf = async (file: string): Promise<string> =>
+  ((await stat(file)).mode & 0o777).toString(8);
+
+test('F29: a key of its own, made once, private to root', async () => {
+  const key = await access.publicKey();
+  expect(key).toMatch(/^ssh-ed25519 [A-Za-z0-9+/]{68}$/);
+  const again = fileFenceAccess({ stateDir: join(dir, 'state'), authorizedKeysFile: keys });
+  expect(await again.publicKey()).toBe(key);
+  expect(await modeOf(join(dir, 'state/fence-key'))).toBe('600');
+  expect(String(await access.privateKey())).toBe('[secret]');
+  expect((await access.privateKey()).reveal()).toContain('OPENSSH PRIVATE KEY');
+});
+
+test('F29: the program and the entry that runs it, and nothing else', async () => {
+  await access.install(sibling(await access.publicKey()));
+  expect(await modeOf(access.programFile)).toBe('755');
+  expect(await readFile(access.programFile, 'utf8')).toMatch(/^#!\/bin\/bash -p\n/);
+  expect(await modeOf(keys)).toBe('600');
+  expect(await readFile(keys, 'utf8')).toMatch(
+    new RegExp(
+      `^restrict,from="10.0.0.1",command="${access.programFile}" ssh-ed25519 \\S+ fenceline:`,
+    ),
+  );
+  await access.install([]);
+  expect(await readFile(keys, 'utf8')).toBe('');
+});
+
+test('F29: other people’s lines stay, also behind a link', async () => {
+  await mkdir(join(dir, 'ssh'));
+  await writeFile(join(dir, 'real'), 'ssh-rsa AAAA root@laptop\n');
+  await symlink(join(dir, 'real'), keys);
+  await access.install(sibling(await access.publicKey()));
+  expect(await readFile(join(dir, 'real'), 'utf8')).toMatch(/^ssh-rsa AAAA root@laptop\nrestrict,/);
+});
+
+test('F29: a file that can not be read is an error, never an empty one', async () => {
+  await mkdir(keys, { recursive: true });
+  await expect(access.install([])).rejects.toThrow();
+  await chmod(keys, 0o700);
+});
