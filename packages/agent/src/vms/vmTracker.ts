@@ -12,7 +12,7 @@ export interface TrackerPorts extends LookPorts {
 /** What is true of this host's VMs, kept up to date by libvirt's events. */
 export interface VmTracker {
   start(): void;
-  /** Resolves when nothing of it runs any more. */
+  /** Resolves when nothing of it runs any more; a look that hangs is left behind after a second. */
   stop(): Promise<void>;
   /** What it knows now. */
   known(): VmSeen[];
@@ -29,6 +29,8 @@ export interface VmTracker {
 const BACK_OFF_MS = [200, 500, 1_000] as const;
 /** `virsh event` says nothing when it has subscribed; a second look covers that moment. */
 const SETTLE_MS = 1_000;
+/** Longest wait for a look when stopping. */
+const STOP_WAIT_MS = 1_000;
 /** A look without an event: catches what no event told, for example while libvirt was down. */
 const LOOK_EVERY_MS = 15_000;
 
@@ -66,8 +68,11 @@ class Tracker implements VmTracker {
 
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the agent stops'));
-    await this.#running;
-    await this.#looking;
+    const done = Promise.all([this.#running, this.#looking]);
+    const waited = new AbortController();
+    const limit = sleep(this.#ports.clock, STOP_WAIT_MS, waited.signal).catch(() => undefined);
+    await Promise.race([done, limit]);
+    waited.abort(new Error('stopped'));
   }
 
   known(): VmSeen[] {
