@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { asError, messageOf } from '@fenceline/common';
+import { asError, errorCode, messageOf } from '@fenceline/common';
 import SqliteDatabase from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect, type Dialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { migrations } from '../migrations.js';
 import type { Database } from '../schema.js';
@@ -53,12 +53,17 @@ function takeLock(path: string): Raw {
   }
 }
 
-async function openLocked(raw: Raw, releaseLock: () => void): Promise<Store> {
+/** @param dialect how Kysely works on this database; by default directly. */
+export async function openLocked(
+  raw: Raw,
+  releaseLock: () => void,
+  dialect: Dialect = new SqliteDialect({ database: raw }),
+): Promise<Store> {
   raw.pragma('journal_mode = WAL');
   raw.pragma('synchronous = FULL');
   raw.pragma('foreign_keys = ON');
   checkSafety(raw);
-  const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: raw }) });
+  const db = new Kysely<Database>({ dialect });
   await migrate(db);
   return {
     db,
@@ -90,7 +95,7 @@ async function migrate(db: Kysely<Database>): Promise<void> {
 
 function explain(error: unknown, stateDir: string): StoreError {
   if (error instanceof StoreError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error) ?? '';
   const options = { cause: error };
   if (code.startsWith('SQLITE_BUSY'))
     return new StoreError(
