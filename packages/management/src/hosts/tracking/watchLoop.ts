@@ -7,6 +7,9 @@ const OPEN_MS = 3_000;
 /** Before each attempt to open the stream again, ms; the last one repeats. */
 const REOPEN_MS = [0, 400, 1_000, 2_000] as const;
 
+/** A stream that lived this long is opened again without delay when it ends, ms. */
+const STEADY_MS = 1_000;
+
 /** How a stream ended, or why it could not be opened. */
 export interface StreamEnd {
   failure: TransportFailure | 'closed';
@@ -49,14 +52,13 @@ export function startWatchLoop(options: WatchLoopOptions): WatchLoop {
   const pump = async (signal: AbortSignal): Promise<StreamEnd> => {
     const heartbeatEveryMs = options.heartbeatEveryMs();
     const how = { heartbeatEveryMs, connectTimeoutMs: OPEN_MS, signal };
-    let first = true;
+    let openedMs: number | undefined;
     for await (const item of options.gateway.watch(await options.address(), how)) {
       if (signal.aborted) break;
-      if (first) {
-        failures = 0;
-        options.opened();
-      }
-      first = false;
+      const nowMs = options.clock.monotonicMs();
+      if (openedMs === undefined) options.opened();
+      openedMs ??= nowMs;
+      if (nowMs - openedMs >= STEADY_MS) failures = 0;
       options.item(item);
     }
     return { failure: 'closed', message: 'the agent closed the stream' };
