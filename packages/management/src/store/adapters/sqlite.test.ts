@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { sql } from 'kysely';
 import { openMemoryStore, openSqliteStore } from './sqlite.js';
 
 const stateDir = (): string => mkdtempSync(join(tmpdir(), 'fenceline-store-'));
@@ -46,6 +47,22 @@ test('a transaction that throws leaves nothing behind', async () => {
   });
   await expect(work).rejects.toThrow('stop');
   expect(await store.db.selectFrom('meta').selectAll().execute()).toEqual([]);
+  await store.close();
+});
+
+test('a disk that is full within a transaction is told as such', async () => {
+  const store = await openMemoryStore();
+  await sql`pragma max_page_count = 1`.execute(store.db);
+  const work = store.transaction(async (tx) => {
+    await tx
+      .insertInto('meta')
+      .values({ key: 'a', value: 'x'.repeat(100_000) })
+      .execute();
+  });
+  await expect(work).rejects.toMatchObject({ code: 'SQLITE_FULL' });
+  await sql`pragma max_page_count = 1000000`.execute(store.db);
+  await store.transaction((tx) => tx.insertInto('meta').values({ key: 'a', value: '1' }).execute());
+  expect(await store.db.selectFrom('meta').selectAll().execute()).toHaveLength(1);
   await store.close();
 });
 

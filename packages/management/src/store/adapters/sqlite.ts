@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { asError, errorCode, messageOf } from '@fenceline/common';
 import SqliteDatabase from 'better-sqlite3';
-import { Kysely, SqliteDialect, type Dialect } from 'kysely';
+import { Kysely, SqliteDialect, SqliteDriver, type DatabaseConnection, type Dialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { migrations } from '../migrations.js';
 import type { Database } from '../schema.js';
@@ -53,11 +53,31 @@ function takeLock(path: string): Raw {
   }
 }
 
+/**
+ * A full or failing disk makes SQLite end the transaction by itself; Kysely's rollback would then
+ * fail too, and its error would hide what happened.
+ */
+class HonestDriver extends SqliteDriver {
+  constructor(readonly raw: Raw) {
+    super({ database: raw });
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.raw.inTransaction) await super.rollbackTransaction(connection);
+  }
+}
+
+function honestDialect(raw: Raw): Dialect {
+  const dialect = new SqliteDialect({ database: raw });
+  dialect.createDriver = () => new HonestDriver(raw);
+  return dialect;
+}
+
 /** @param dialect how Kysely works on this database; by default directly. */
 export async function openLocked(
   raw: Raw,
   releaseLock: () => void,
-  dialect: Dialect = new SqliteDialect({ database: raw }),
+  dialect: Dialect = honestDialect(raw),
 ): Promise<Store> {
   raw.pragma('journal_mode = WAL');
   raw.pragma('synchronous = FULL');
