@@ -61,6 +61,9 @@ export async function startTestApi() {
     secrets,
     caller,
     as: (role: ApiRole) => caller(secrets[role]),
+    baseUrl,
+    ca: ca.ca,
+    stopServer: () => server.stop(),
     stop: async () => {
       await server.stop();
       health.stop();

@@ -1,0 +1,81 @@
+import { describe, expect, test } from '@jest/globals';
+import { HaSettings } from '../../settings/settings.js';
+import { peersOf, protectionOf, readyProofs, whyNotPeer, type HostFacts } from './protection.js';
+
+const host = (name: string, changes: Partial<HostFacts> = {}): HostFacts => ({
+  uuid: name,
+  name,
+  clusterUuid: 'c1',
+  hypervisor: 'KVM',
+  status: 'Connected',
+  state: 'Enabled',
+  liveness: 'online',
+  agentVersion: '0.1.0',
+  power: 'none',
+  ...changes,
+});
+
+describe('F12, F15: who can be asked to fence', () => {
+  test.each<[Partial<HostFacts>, boolean, string]>([
+    [{}, true, 'a healthy sibling'],
+    [{ liveness: 'late' }, true, 'one late heartbeat is weather'],
+    [{ hypervisor: 'ESX' }, false, 'F4: another hypervisor'],
+    [{ status: 'Connecting' }, false, 'not connected'],
+    [{ state: 'Disabled' }, false, 'an administrator took it out'],
+    [{ liveness: 'suspect' }, false, 'it is suspected itself'],
+    [{ agentVersion: '0.0.9' }, false, 'F15: an older agent does not know the route'],
+  ])('%j: %j, %s', (changes, can) => {
+    const sibling = host('h2', changes);
+    expect(whyNotPeer(sibling) === null).toBe(can);
+    expect(peersOf(host('h1'), [host('h1'), sibling], false)).toEqual(can ? [sibling] : []);
+  });
+
+  test('F13: never the suspect itself; other clusters only if the setting says so', () => {
+    const hosts = [host('h1'), host('h9', { clusterUuid: 'c2' })];
+    expect(peersOf(host('h1'), hosts, false)).toEqual([]);
+    expect(peersOf(host('h1'), hosts, true).map(({ name }) => name)).toEqual(['h9']);
+  });
+});
+
+describe('D19: which proofs would work if the host vanished now', () => {
+  const all = { crossCluster: false, channels: ['peer', 'own-agent', 'power'] as const };
+  const sibling = host('h2');
+  test.each<
+    [HostFacts, HostFacts[], readonly ('peer' | 'own-agent' | 'power')[], string[], string]
+  >([
+    [host('h1'), [sibling], all.channels, ['peer'], 'a sibling can log in'],
+    [host('h1', { power: 'verified' }), [], all.channels, ['power'], 'only its power device'],
+    [host('h1', { power: 'unverified' }), [], all.channels, [], 'never seen to switch it'],
+    [host('h1', { power: 'verified' }), [sibling], ['own-agent'], [], 'its own agent is gone'],
+    [host('h1', { power: 'verified' }), [sibling], ['power'], ['power'], 'no peer channel'],
+    [host('h1', { hypervisor: 'ESX' }), [sibling], all.channels, [], 'F4: no peer for others'],
+  ])('%#: %j', (suspect, others, channels, expected, why) => {
+    const proofs = readyProofs(suspect, [suspect, ...others], { ...all, channels });
+    expect({ why, proofs }).toEqual({ why, proofs: expected });
+  });
+});
+
+describe('protected, or why not', () => {
+  const h1 = host('h1', { power: 'verified' });
+  const hosts = [h1, host('h2')];
+  const vm = {
+    level: 'onHostFailure' as const,
+    hypervisor: 'KVM',
+    stoppedByPerson: false,
+    host: h1,
+  };
+  const ha = new HaSettings();
+  test.each([
+    [vm, hosts, 'active', true, 'peer, power'],
+    [{ ...vm, level: 'none' as const }, hosts, 'active', false, 'level is none'],
+    [{ ...vm, stoppedByPerson: true }, hosts, 'active', false, 'a person stopped it'],
+    [vm, hosts, 'disarmed', false, 'ha.mode is disarmed'],
+    [vm, hosts, 'detect-only', false, 'ha.mode is detect-only'],
+    [{ ...vm, host: undefined }, hosts, 'active', false, 'runs on no host'],
+    [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
+    [vm, [h1], 'active', false, 'no other host of its cluster'],
+  ] as const)('%#', (facts, all, mode, expected, text) => {
+    const found = protectionOf(facts, all, { mode, preFence: ha.preFence });
+    expect(found).toMatchObject({ protected: expected, text: expect.stringContaining(text) });
+  });
+});

@@ -1,0 +1,131 @@
+import { silentLogger } from '@fenceline/common';
+import { recordingLogger, VirtualClock } from '@fenceline/common/testing';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openMemoryStore } from '../store/adapters/sqlite.js';
+import type { Store } from '../store/store.js';
+import { nearestSetting, settingCatalog } from './catalog.js';
+import { Settings } from './settings.js';
+import { makeSettingsService } from './settingsService.js';
+
+const actor = { name: 'ada', role: 'admin' as const };
+const clock = new VirtualClock();
+
+let store: Store;
+beforeEach(async () => {
+  store = await openMemoryStore();
+});
+afterEach(() => store.close());
+
+const service = (base = new Settings(), log = silentLogger) =>
+  makeSettingsService({ store, clock, log, base });
+
+test('F16: a change is in force with the next use, durable and audited', async () => {
+  const settings = await service();
+  const name = 'ha.preFence.sshTimeoutSec';
+  const view = await settings.put({ name, value: 30, actor, reason: 'slow hosts' });
+  expect(view).toMatchObject({ value: 30, default: 20, overridden: true, changedBy: 'ada' });
+  expect(settings.current().ha.preFence.sshTimeoutSec).toBe(30);
+  expect((await service()).current().ha.preFence.sshTimeoutSec).toBe(30);
+  const audit = await store.db.selectFrom('audit').selectAll().execute();
+  expect(audit).toEqual([
+    expect.objectContaining({
+      actor: 'ada',
+      role: 'admin',
+      action: 'setting.put',
+      target: name,
+      reason: 'slow hosts',
+      factsJson: '{"before":"20","after":"30"}',
+    }),
+  ]);
+});
+
+test("null takes a change back: the file's value is in force again", async () => {
+  const base = new Settings();
+  base.ha.preFence.sshTimeoutSec = 25;
+  const settings = await service(base);
+  const name = 'ha.preFence.sshTimeoutSec';
+  await settings.put({ name, value: 30, actor });
+  const view = await settings.put({ name, value: null, actor });
+  expect(view).toMatchObject({ value: 25, default: 20, overridden: false, changedBy: null });
+  expect((await service(base)).current().ha.preFence.sshTimeoutSec).toBe(25);
+});
+
+describe('a change that does not fit is refused and changes nothing', () => {
+  test.each<[string, unknown, string]>([
+    ['ha.preFence.sshTimeoutSec', 0, 'below the range'],
+    ['ha.preFence.sshTimeoutSec', 301, 'above the range'],
+    ['ha.preFence.sshTimeoutSec', '20', 'text for a number'],
+    ['ha.preFence.sshTimeoutSec', 1.5, 'no whole number'],
+    ['ha.preFence.mode', 'never', 'none of the values'],
+    ['ha.preFence.channels', [], 'an empty list'],
+    ['ha.preFence.channels', ['peer', 'luck'], 'an unknown channel'],
+    ['ha.restart.backoffMin', [-1], 'a negative time'],
+    ['host.allowEmulation', 'yes', 'no boolean'],
+    ['ha.preFence.mode', { a: 1 }, 'an object'],
+    ['ha.detect.silentAfterMs', 2_999, 'less than three heartbeats'],
+    ['ha.detect.heartbeatEveryMs', 1_001, 'the same relation from its other side'],
+  ])('%s = %j: %s', async (name, value) => {
+    const settings = await service();
+    await expect(settings.put({ name, value, actor })).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+      message: expect.stringContaining(name),
+    });
+    expect(settings.current()).toEqual(new Settings());
+    expect(await store.db.selectFrom('settings').selectAll().execute()).toEqual([]);
+    expect(await store.db.selectFrom('audit').selectAll().execute()).toEqual([]);
+  });
+});
+
+test('two changes at one time: the second is checked against the first', async () => {
+  const settings = await service();
+  const first = settings.put({ name: 'ha.detect.silentAfterMs', value: 9_000, actor });
+  const second = settings.put({ name: 'ha.detect.heartbeatEveryMs', value: 3_000, actor });
+  await Promise.all([first, second]);
+  expect(settings.current().ha.detect).toMatchObject({
+    silentAfterMs: 9_000,
+    heartbeatEveryMs: 3_000,
+  });
+});
+
+test('stored values that fit the file no more stop the start with a sentence', async () => {
+  const settings = await service();
+  await settings.put({ name: 'ha.detect.silentAfterMs', value: 3_000, actor });
+  const base = new Settings();
+  base.ha.detect.heartbeatEveryMs = 2_000;
+  base.ha.detect.silentAfterMs = 6_000;
+  await expect(service(base)).rejects.toMatchObject({
+    code: 'BAD_INPUT',
+    message: expect.stringContaining('at least 3 heartbeats'),
+  });
+});
+
+test('a stored setting of another version is left alone, with a warning', async () => {
+  const row = { name: 'ha.future', valueJson: '1', changedAt: 'then', changedBy: 'ada' };
+  await store.db.insertInto('settings').values(row).execute();
+  const { log, lines } = recordingLogger();
+  await service(new Settings(), log);
+  expect(lines).toEqual([expect.objectContaining({ level: 'warn', facts: { name: 'ha.future' } })]);
+});
+
+test.each([
+  ['ha.preFence.sshTimeout', 'ha.preFence.sshTimeoutSec'],
+  ['sshTimeoutSec', 'ha.preFence.sshTimeoutSec'],
+  ['ha.prefence.mode', 'ha.preFence.mode'],
+  ['host.allowEmulated', 'host.allowEmulation'],
+])('%s: did you mean %s?', async (typed, meant) => {
+  expect(nearestSetting(typed)).toBe(meant);
+  await expect((await service()).show(typed)).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    facts: { nearest: meant },
+  });
+});
+
+test('unit and range come from the class, so that they are what is checked', () => {
+  const spec = (name: string) => settingCatalog.find((each) => each.name === name);
+  expect(spec('ha.preFence.connectTimeoutMs')).toMatchObject({ unit: 'ms', min: 100, max: 60_000 });
+  expect(spec('ha.restart.backoffMin')).toMatchObject({ unit: 'min', min: 0 });
+  expect(spec('host.reserveMemoryMiB')).toMatchObject({ unit: 'MiB' });
+  expect(spec('host.reserveCpuPercent')).toMatchObject({ unit: '%', max: 100 });
+  expect(spec('ha.mode')).toMatchObject({ allowed: ['active', 'detect-only', 'disarmed'] });
+  expect(settingCatalog.length).toBeGreaterThan(15);
+});
