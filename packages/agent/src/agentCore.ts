@@ -23,6 +23,7 @@ import type { SignsOfLife } from './fence/signsOfLife.js';
 import type { SshDialer } from './fence/sshDialer.js';
 import type { FenceAccess } from './host/fenceAccess.js';
 import { hostRoutes } from './host/hostRoutes.js';
+import { hostUuidOf } from './host/hostUuid.js';
 import type { HostView } from './host/hostView.js';
 import { watchHost } from './host/watchStream.js';
 import type { Libvirt, LibvirtEvents } from './libvirt/libvirt.js';
@@ -73,18 +74,18 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const agentInstance = ports.random.uuid();
   const stopping = new AbortController();
   const tracker = makeVmTracker({ ...ports, events: ports.libvirtEvents });
-  const hostUuid = async (): Promise<string | undefined> => (await ports.state.identity()).hostUuid;
+  const hostUuid = hostUuidOf(ports.state);
   const localFence = makeLocalFence({ ...ports, runner: ports.fenceProgram, hostUuid });
   const vms = vmRoutes({ ...ports, tracker, localFence });
   const peer = peerFence(ports, hostUuid);
   const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
     watchHost(
-      { ...ports, tracker, agentInstance },
+      { ...ports, tracker, agentInstance, hostUuid },
       command,
       AbortSignal.any([signal, stopping.signal]),
     );
   const handlers: Handlers<typeof agentRoutes & typeof agentStreams> = {
-    ...hostRoutes({ ...ports, agentInstance }),
+    ...hostRoutes({ ...ports, agentInstance, hostUuid }),
     ...vms.handlers,
     ...peer,
     scanHost: (command, { signal }) => scanHost(ports, command, signal),

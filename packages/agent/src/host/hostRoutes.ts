@@ -25,6 +25,8 @@ export interface HostRoutePorts {
   fenceAccess: FenceAccess;
   /** New with each start of this program. */
   agentInstance: string;
+  /** This host's uuid, without a look at the disk once it is known. */
+  hostUuid: () => Promise<string | undefined>;
 }
 
 type HostRouteName = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity';
@@ -37,11 +39,11 @@ export function hostRoutes(
   return {
     connect: (command) => one.run('connect', () => connect(ports, command)),
     echo: async ({ nonce }) => {
-      const { hostUuid } = await ports.state.identity();
+      const hostUuid = await ports.hostUuid();
       return ok(EchoRsp, { nonce, ...(hostUuid === undefined ? {} : { hostUuid }) });
     },
     ping: async () => {
-      const { hostUuid } = await ports.state.identity();
+      const hostUuid = await ports.hostUuid();
       const { bootId } = await ports.host.boot();
       return ok(PingRsp, {
         agentInstance: ports.agentInstance,

@@ -1,14 +1,13 @@
 import { messageOf, type Clock, type Logger } from '@fenceline/common';
 import { FENCELINE_VERSION, WatchItem, type VmSeen, type WatchCmd } from '@fenceline/protocol';
 import { makeItemQueue } from '../http/itemQueue.js';
-import type { HostState } from '../vms/hostState.js';
 import type { VmTracker } from '../vms/vmTracker.js';
 import type { HostView } from './hostView.js';
 
 export interface WatchPorts {
   clock: Clock;
   host: HostView;
-  state: HostState;
+  hostUuid: () => Promise<string | undefined>;
   tracker: Pick<VmTracker, 'known' | 'subscribe'>;
   log: Logger;
   agentInstance: string;
@@ -58,9 +57,9 @@ export async function* watchHost(
 }
 
 /** What a heartbeat can't find out it leaves out: a heartbeat must never fail. */
-async function heartbeat({ host, state, log }: WatchPorts): Promise<Fields> {
+async function heartbeat({ host, hostUuid: uuid, log }: WatchPorts): Promise<Fields> {
   try {
-    const { hostUuid } = await state.identity();
+    const hostUuid = await uuid();
     return { load1: await host.load1(), ...(hostUuid === undefined ? {} : { hostUuid }) };
   } catch (error) {
     log.warn('a heartbeat lacks its details', { error: messageOf(error) });

@@ -67,12 +67,16 @@ async function finish(
   };
 }
 
-/** A start whose agent died before it could record the run is recorded by the next look. */
+/**
+ * A run whose start nobody here has recorded (the agent died, the VM was reverted by hand) is
+ * recorded by the next look; of several qemus of a VM, the one with the highest epoch.
+ */
 async function recordNewRuns(state: HostState, qemus: readonly AttributedQemu[]): Promise<void> {
   const runs = await state.runs();
   for (const { vmUuid, epoch, pid, startTime } of qemus) {
     const known = runs.get(vmUuid);
-    const isNew = known === undefined || epoch === null || epoch > known.epoch;
-    if (epoch !== null && isNew) await state.recordRun(vmUuid, { epoch, pid, startTime });
+    if (epoch === null || (known !== undefined && epoch < known.epoch)) continue;
+    if (known?.epoch === epoch && known.pid === pid && known.startTime === startTime) continue;
+    await state.recordRun(vmUuid, { epoch, pid, startTime });
   }
 }

@@ -45,6 +45,14 @@ test('F11: a repeat of an epoch answers the state and starts nothing, also when 
   expect(host.started).toHaveLength(1);
 });
 
+test('F11: a repeat while the first start is still under way says so', async () => {
+  const { host, ports } = await seededHost();
+  await host.state.recordBegan(VM, 3);
+  await host.state.writeGrant({ vmUuid: VM, epoch: 3, pid: 77, startTime: 770 });
+  host.helpers.set(77, 770);
+  expect(await startVm(ports, command(3))).toMatchObject({ state: 'Starting', pid: null });
+});
+
 test('F11: two starts of one epoch at once start one qemu', async () => {
   const { host, ports } = await seededHost();
   const both = await Promise.all([startVm(ports, command(3)), startVm(ports, command(3))]);

@@ -51,6 +51,7 @@ interface Run {
 async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
   const { vmUuid, epoch } = run;
   const look = await lookAtVm(ports, vmUuid);
+  const grantPid = await livingGrant(ports, vmUuid);
   const decision = decideStart({
     vmUuid,
     epoch,
@@ -59,9 +60,9 @@ async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
     began: await ports.state.began(vmUuid),
     living: look.vms.flatMap(({ pid, epoch }) => (pid === null ? [] : [{ pid, epoch }])),
     activeInLibvirt: look.vms.some((vm) => vm.state === 'Starting' || vm.state === 'Unknown'),
-    grantPid: await livingGrant(ports, vmUuid),
+    grantPid,
   });
-  if (decision === 'repeat') return stateOf(look);
+  if (decision === 'repeat') return repeated(look, grantPid);
   if (!look.libvirtAnswered)
     throw new DomainError('LIBVIRT_FAILED', 'libvirt does not answer: nothing was started', {
       vmUuid,
@@ -71,6 +72,13 @@ async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
   await ports.state.recordBegan(vmUuid, epoch);
   await grantAndCreate(ports, run);
   return confirmStarted(ports, run);
+}
+
+/** What came of the first one; it may be still on its way, begun by the agent before this one. */
+function repeated(look: VmLook, grantPid: number | undefined): StartVmRsp {
+  const rsp = stateOf(look);
+  const underWay = grantPid !== undefined && rsp.pid === null;
+  return underWay ? Object.assign(rsp, { state: 'Starting' as const }) : rsp;
 }
 
 /** Pid of an earlier start that still lives: its grant must stay until it has ended. */

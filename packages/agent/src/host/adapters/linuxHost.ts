@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, readdir, readFile, readlink } from 'node:fs/promises';
-import { availableParallelism, hostname, networkInterfaces } from 'node:os';
+import { availableParallelism, hostname, loadavg, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { BootIdentity, HostFacts, HostView } from '../hostView.js';
 import {
@@ -38,7 +38,8 @@ export function linuxHost(options: LinuxHostOptions): HostView {
       cpus: availableParallelism(),
       ...parseMemInfo(await readFile('/proc/meminfo', 'utf8')),
     }),
-    load1: async () => Number((await readFile('/proc/loadavg', 'utf8')).split(' ')[0] ?? 0),
+    // A plain system call: a heartbeat must not wait for threads that hang in a file system.
+    load1: async () => loadavg()[0] ?? 0,
   };
 }
 

@@ -1,6 +1,9 @@
-import { spawn } from 'node:child_process';
-import { asError } from '@fenceline/common';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { asError, messageOf } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 export interface CommandLimits {
   timeoutMs: number;
@@ -22,6 +25,24 @@ export const PLAIN_ENVIRONMENT: NodeJS.ProcessEnv = {
   HOME: '/root',
 };
 
+/** No process or file handle left is a failure like any other, however Node tells it. */
+function spawnOrFail(program: string, args: readonly string[]): Child {
+  let child: Child | undefined;
+  let why = 'out of file handles';
+  try {
+    child = spawn(program, [...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: PLAIN_ENVIRONMENT,
+    });
+  } catch (error) {
+    why = messageOf(error);
+  }
+  // Without file handles Node makes no streams, and says so a moment later.
+  child?.on('error', () => undefined);
+  if (!child?.stdout) throw new DomainError('LIBVIRT_FAILED', `can't run ${program}: ${why}`);
+  return child;
+}
+
 /**
  * Runs one program, without a shell; killed at its limit. Promises to settle at the limit also if
  * the child can't be killed (a process in D keeps its pending SIGKILL).
@@ -33,10 +54,7 @@ export function runCommand(
   limits: CommandLimits,
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: PLAIN_ENVIRONMENT,
-    });
+    const child = spawnOrFail(program, args);
     const output = { stdout: '', stderr: '' };
     const fail = (error: Error): void => {
       clearTimeout(timer);

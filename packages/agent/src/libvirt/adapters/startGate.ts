@@ -35,6 +35,10 @@ export async function gateStart(
     env: PLAIN_ENVIRONMENT,
     detached: true,
   });
+  // Without file handles Node makes no streams, and says so a moment later.
+  child.on('error', () => undefined);
+  if (!child.stdin)
+    throw new DomainError('LIBVIRT_FAILED', "can't prepare a start: no file handles");
   const ended = endOf(child, tidy);
   // The pipe may break at any moment; how it ended is what `ended` tells.
   child.stdin.on('error', () => undefined);

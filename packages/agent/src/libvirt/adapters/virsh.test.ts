@@ -64,6 +64,15 @@ test('a virsh that hangs is killed at its limit, and holds up no urgent call', a
     expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
 });
 
+test('a question that waits behind hung ones ends in time, too', async () => {
+  const port = await libvirt('exec sleep 60', 300);
+  const begun = Date.now();
+  const looks = await Promise.allSettled(Array.from({ length: 40 }, () => port.domains()));
+  expect(Date.now() - begun).toBeLessThan(1_500);
+  for (const look of looks)
+    expect(look).toMatchObject({ status: 'rejected', reason: { code: 'TIMED_OUT' } });
+});
+
 test('endless output is cut off', async () => {
   const port = await libvirt('exec yes');
   await expect(port.domains()).rejects.toMatchObject({ code: 'LIBVIRT_FAILED' });
