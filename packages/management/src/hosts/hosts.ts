@@ -88,20 +88,11 @@ export function makeHosts(deps: HostsDeps): Hosts {
     await tracking.untrack(host.uuid);
     siblings.refresh(host.clusterUuid);
   };
-  const arrow =
-    (name: 'fenceBegan' | 'fenceDone' | 'fenceCalledOff') =>
-    async (hostUuid: string, reason: string): Promise<void> => {
-      await repository.applyLiveness(hostUuid, name, reason);
-    };
   return {
     inventory: makeInventory({ ...shared, verifyPower: makeVerifyPower(shared), removed }),
     presence,
     repository,
-    liveness: {
-      fenceBegan: arrow('fenceBegan'),
-      fenceDone: arrow('fenceDone'),
-      fenceCalledOff: arrow('fenceCalledOff'),
-    },
+    liveness: makeLiveness(repository),
     async start(listener) {
       await repository.claimAll();
       tracking.start(listener);
@@ -119,5 +110,18 @@ export function makeHosts(deps: HostsDeps): Hosts {
       await siblings.stop();
       await tracking.stop();
     },
+  };
+}
+
+function makeLiveness(repository: HostRepository): HostLiveness {
+  const apply =
+    (arrow: 'fenceBegan' | 'fenceDone' | 'fenceCalledOff') =>
+    async (hostUuid: string, reason: string): Promise<void> => {
+      await repository.applyLiveness(hostUuid, arrow, reason);
+    };
+  return {
+    fenceBegan: apply('fenceBegan'),
+    fenceDone: apply('fenceDone'),
+    fenceCalledOff: apply('fenceCalledOff'),
   };
 }

@@ -20,6 +20,8 @@ export interface SuspicionDeps {
   /** D3, for this host now. */
   ownNetworkFirst: (hostUuid: string) => boolean;
   emit: (judgement: HostJudgement) => void;
+  /** Asks the suspect itself once more; if it answers, the suspicion's signal fires. */
+  probe: () => Promise<void>;
 }
 
 /** Why a host is a suspect. */
@@ -63,6 +65,8 @@ async function round(
 ): Promise<void> {
   const host = await deps.repository.get(suspect.hostUuid);
   const scan = host.state === 'Maintenance' ? unscanned(deps.clock) : await deps.scan(host, signal);
+  // A sibling reaches its agent: this server may by now as well, and then nothing is wrong.
+  if (scan.atSibling === 'agent') await deps.probe();
   if (signal.aborted) return;
   const inputs = inputsOf(deps, host, scan);
   const verdict = judge(inputs);

@@ -249,7 +249,8 @@ export class Tracker {
     const controller = new AbortController();
     const emit: Parameters<typeof suspicion>[0]['emit'] = (judgement) =>
       this.#mailbox.judged(judgement);
-    const done = suspicion({ ...this.deps, emit }, suspect, controller.signal);
+    const probe = (): Promise<void> => this.#ping();
+    const done = suspicion({ ...this.deps, emit, probe }, suspect, controller.signal);
     this.#suspicion = { controller, done };
   }
 

@@ -1,0 +1,347 @@
+import { describe, expect, test } from '@jest/globals';
+import { Secret } from '@fenceline/common';
+import { recordingLogger } from '@fenceline/common/testing';
+import type { HostsService } from '../api/services.js';
+import type { NewHost } from './inventory.js';
+import { makeRig, type HostsRig } from './testing/rig.js';
+import { CLUSTER, hostUuid, makeWorld } from './testing/world.js';
+
+const h1 = hostUuid(1);
+
+const newHost = (n: number, over: Partial<NewHost> = {}): NewHost => ({
+  uuid: hostUuid(n),
+  name: `h${n}`,
+  clusterUuid: CLUSTER,
+  addresses: [`192.0.2.${n}`],
+  agentPort: 7_070,
+  sshPort: 22,
+  sshUsername: 'root',
+  ...over,
+});
+
+const openRun = (rig: HostsRig, uuid: string, bootId = 'boot-1') =>
+  rig.store.db
+    .insertInto('runs')
+    .values({
+      vmUuid: hostUuid(900),
+      epoch: 1,
+      hostUuid: uuid,
+      bootId,
+      state: 'maybe',
+      openedAt: 'now',
+      closedAt: null,
+      proofUuid: null,
+    })
+    .execute();
+
+const rows = async (rig: HostsRig, uuid: string): Promise<number> =>
+  (await rig.hosts.inventory.list()).filter((host) => host.uuid === uuid).length;
+
+describe('add', () => {
+  test('C4: a new host is stored Disconnected, then connected without the marker', async () => {
+    const rig = await makeRig(1);
+    const agent = rig.gateway.add(hostUuid(2), '192.0.2.2');
+    agent.scripts['capacity'] = { delayMs: 5_000 };
+    // What the API relies on.
+    const service: HostsService = rig.hosts.inventory;
+    const { hostUuid: added } = await service.add(newHost(2));
+    expect(added).toBe(hostUuid(2));
+    expect((await rig.hosts.inventory.show(added)).status).toBe('Disconnected');
+    await rig.clock.advance(10_000);
+    expect(await rig.hosts.inventory.show(added)).toMatchObject({
+      status: 'Connected',
+      liveness: 'online',
+      state: 'Enabled',
+    });
+    await rig.hosts.stop();
+  });
+
+  test('C2: a host that is not there yet stays and is tried again', async () => {
+    const rig = await makeRig(1);
+    const agent = rig.gateway.add(hostUuid(2), '192.0.2.2');
+    agent.killAgent();
+    await rig.hosts.inventory.add(newHost(2));
+    await rig.clock.advance(10_000);
+    expect((await rig.hosts.inventory.show(hostUuid(2))).status).toBe('Disconnected');
+    expect(rig.judgements(hostUuid(2))).toEqual([]);
+    agent.startAgent('instance-1');
+    await rig.clock.advance(20_000);
+    expect((await rig.hosts.inventory.show(hostUuid(2))).status).toBe('Connected');
+    await rig.hosts.stop();
+  });
+
+  test.each([
+    [{ name: 'h1' }, 'CONFLICT', 'the name h1 belongs to host h1'],
+    [{ addresses: ['192.0.2.9', '192.0.2.1'] }, 'CONFLICT', 'the address 192.0.2.1:7070'],
+    [{ uuid: h1 }, 'CONFLICT', 'the uuid'],
+    [{ clusterUuid: hostUuid(66) }, 'NOT_FOUND', 'no cluster'],
+    [{ uuid: 'nope' }, 'BAD_INPUT', 'uuid'],
+    [{ addresses: [] }, 'BAD_INPUT', 'addresses'],
+    [{ addresses: ['a b'] }, 'BAD_INPUT', 'addresses'],
+    [{ agentPort: 0 }, 'BAD_INPUT', 'agentPort'],
+    [{ sshPort: 65_536 }, 'BAD_INPUT', 'sshPort'],
+    [{ sshUsername: 'Root;' }, 'BAD_INPUT', 'sshUsername'],
+    [{ name: '' }, 'BAD_INPUT', 'name'],
+  ])('%j is refused as %s: %s', async (over, code, message) => {
+    const rig = await makeRig(1);
+    const adding = rig.hosts.inventory.add(newHost(2, over));
+    await expect(adding).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+    expect((await rig.hosts.inventory.list()).map(({ name }) => name)).toEqual(['h1']);
+    await rig.hosts.stop();
+  });
+
+  test('the same address with another port is another agent', async () => {
+    const rig = await makeRig(1);
+    await rig.hosts.inventory.add(newHost(2, { addresses: ['192.0.2.1'], agentPort: 7_071 }));
+    expect(await rows(rig, hostUuid(2))).toBe(1);
+    await rig.hosts.stop();
+  });
+});
+
+describe('F29: siblings know each other’s fence keys', () => {
+  /** Who every agent lets in by the last connect it got. */
+  const letIn = (rig: HostsRig, n: number): string[] => {
+    const last = rig.gateway.callsOf('connect', hostUuid(n)).at(-1)?.command;
+    const { siblings } = last as { siblings: { hostUuid: string }[] };
+    return siblings.map(({ hostUuid: uuid }) => uuid.slice(-1));
+  };
+
+  test('hosts that connect at the same moment all learn of each other', async () => {
+    const rig = await makeRig(3);
+    expect([letIn(rig, 1), letIn(rig, 2), letIn(rig, 3)]).toEqual([
+      ['2', '3'],
+      ['1', '3'],
+      ['1', '2'],
+    ]);
+    await rig.hosts.stop();
+  });
+
+  test('a new host is told to the others, and a removed one is taken back', async () => {
+    const rig = await makeRig(2);
+    rig.gateway.add(hostUuid(3), '192.0.2.3');
+    await rig.hosts.inventory.add(newHost(3));
+    await rig.clock.advance(2_000);
+    expect([letIn(rig, 1), letIn(rig, 2), letIn(rig, 3)]).toEqual([
+      ['2', '3'],
+      ['1', '3'],
+      ['1', '2'],
+    ]);
+    await rig.clock.settle(rig.hosts.inventory.remove(hostUuid(3)));
+    await rig.clock.advance(2_000);
+    expect([letIn(rig, 1), letIn(rig, 2)]).toEqual([['2'], ['1']]);
+    await rig.hosts.stop();
+  });
+
+  test('a changed key is told; an unchanged one is not told again', async () => {
+    const rig = await makeRig(3);
+    const agent = rig.agents[0];
+    if (agent === undefined) throw new Error('no host');
+    const told = () => rig.gateway.callsOf('connect', hostUuid(2)).length;
+    const before = told();
+    await rig.hosts.inventory.reconnect(h1);
+    await rig.clock.advance(2_000);
+    expect(told()).toBe(before);
+    agent.fencePublicKey = `ssh-ed25519 ${'B'.repeat(68)}`;
+    await rig.hosts.inventory.reconnect(h1);
+    await rig.clock.advance(2_000);
+    expect(told()).toBe(before + 1);
+    await rig.hosts.stop();
+  });
+
+  test('a sibling that could not be told is told later', async () => {
+    const rig = await makeRig(2);
+    const second = rig.agents[1];
+    if (second === undefined) throw new Error('no host');
+    second.scripts['connect'] = { fails: new Error('busy') };
+    rig.gateway.add(hostUuid(3), '192.0.2.3');
+    await rig.hosts.inventory.add(newHost(3));
+    await rig.clock.advance(2_000);
+    delete second.scripts['connect'];
+    await rig.clock.advance(12_000);
+    expect(letIn(rig, 2)).toEqual(['1', '3']);
+    await rig.hosts.stop();
+  });
+});
+
+describe('remove', () => {
+  test('F40: a host with open runs can not be removed', async () => {
+    const rig = await makeRig(1);
+    await openRun(rig, h1);
+    await expect(rig.hosts.inventory.remove(h1)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await rows(rig, h1)).toBe(1);
+    expect(rig.hosts.presence.linkUp(h1)).toBe(true);
+    await rig.store.db.updateTable('runs').set({ state: 'closed' }).execute();
+    await rig.clock.settle(rig.hosts.inventory.remove(h1));
+    expect(await rows(rig, h1)).toBe(0);
+    expect(rig.agents[0]?.openStreams).toBe(0);
+    expect(rig.hosts.presence.bootId(h1)).toBeUndefined();
+    await rig.hosts.stop();
+    expect(rig.clock.pending).toBe(0);
+  });
+
+  test('a host that is removed while it is being connected leaves nothing behind', async () => {
+    const rig = await makeRig(0);
+    rig.gateway.add(h1, '192.0.2.1').scripts['facts'] = { delayMs: 3_000 };
+    await rig.hosts.inventory.add(newHost(1));
+    await rig.clock.advance(1_000);
+    await rig.clock.settle(rig.hosts.inventory.remove(h1));
+    await rig.clock.advance(200_000);
+    expect(await rows(rig, h1)).toBe(0);
+    expect(rig.gateway.callsOf('echo')).toHaveLength(1);
+    await rig.hosts.stop();
+    expect(rig.clock.pending).toBe(0);
+  });
+});
+
+describe('state', () => {
+  test('C1: enable, disable, and maintenance only without open runs', async () => {
+    const rig = await makeRig(1);
+    const { inventory } = rig.hosts;
+    await inventory.setState(h1, 'Disabled');
+    await openRun(rig, h1);
+    await inventory.changeState(h1, 'preMaintain', 'disk swap');
+    await expect(inventory.changeState(h1, 'maintain', 'x')).rejects.toMatchObject({
+      code: 'REFUSED',
+    });
+    await rig.store.db.updateTable('runs').set({ state: 'closed' }).execute();
+    expect(await inventory.changeState(h1, 'maintain', 'x')).toBe('Maintenance');
+    await expect(inventory.changeState(h1, 'preMaintain', 'x')).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    await rig.hosts.stop();
+  });
+
+  test('C4: leaving maintenance reconnects the host with the marker', async () => {
+    const markers: boolean[] = [];
+    const record = {
+      name: 'record',
+      run: async ({ info }: { info: { reconnect: boolean } }) => void markers.push(info.reconnect),
+    };
+    const rig = await makeRig(1, { extensions: { preConnect: [record] } });
+    await rig.hosts.inventory.changeState(h1, 'preMaintain', 'x');
+    await rig.hosts.inventory.changeState(h1, 'maintain', 'x');
+    await rig.hosts.inventory.setState(h1, 'Enabled');
+    await rig.clock.advance(1_000);
+    expect(markers).toEqual([false, true]);
+    await rig.hosts.stop();
+  });
+});
+
+describe('power device', () => {
+  const CANARY = 'canary-77';
+  const device = (parameters: unknown = { plug: 'h1', password: CANARY }) => ({
+    agent: 'fence_test',
+    parametersJson: new Secret(JSON.stringify(parameters)),
+  });
+
+  /** A host whose outlet really switches it. */
+  async function powered(): Promise<HostsRig> {
+    const rig = await makeRig(2);
+    const agent = rig.agents[0];
+    if (agent === undefined) throw new Error('no host');
+    let boots = 1;
+    rig.power.switched = (to) => {
+      if (to === 'off') agent.powerOff();
+      else rig.clock.after(30_000, () => agent.boot(`boot-${(boots += 1)}`));
+    };
+    await rig.hosts.inventory.setPowerDevice(h1, device());
+    return rig;
+  }
+  const verify = (rig: HostsRig) => rig.clock.settle(rig.hosts.inventory.verifyPower(h1));
+  const verifiedAt = async (rig: HostsRig) =>
+    (await rig.hosts.inventory.powerDevice(h1))?.verifiedAt;
+
+  test('powerOff: off, read back, gone, on, back under a new boot: verified', async () => {
+    const rig = await powered();
+    expect(await verifiedAt(rig)).toBeNull();
+    await verify(rig);
+    expect(rig.power.calls).toEqual(['status', 'off', 'status', 'on', 'status']);
+    expect(await verifiedAt(rig)).toMatch(/^\d{4}-/);
+    expect(await rig.hosts.inventory.show(h1)).toMatchObject({ state: 'Enabled' });
+    await rig.clock.advance(5_000);
+    expect(await rig.hosts.inventory.show(h1)).toMatchObject({
+      status: 'Connected',
+      bootId: 'boot-2',
+    });
+    // It was in maintenance, so its absence accused it of nothing.
+    expect(rig.judgements(h1).filter((it) => /alarm|fence/.test(it))).toEqual([]);
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a replaced device has to be verified again', async () => {
+    const rig = await powered();
+    await verify(rig);
+    await rig.hosts.inventory.setPowerDevice(h1, device({ plug: 'h2' }));
+    expect(await verifiedAt(rig)).toBeNull();
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: never tried on a host with open runs', async () => {
+    const rig = await powered();
+    await openRun(rig, h1);
+    await expect(verify(rig)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(rig.power.calls).toEqual([]);
+    expect((await rig.hosts.inventory.show(h1)).state).toBe('Enabled');
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a device that switches another machine is not verified', async () => {
+    const rig = await powered();
+    rig.power.switched = () => undefined;
+    await expect(verify(rig)).rejects.toThrow(/switches another machine/);
+    expect(rig.power.state).toBe('on');
+    expect(await verifiedAt(rig)).toBeNull();
+    expect((await rig.hosts.inventory.show(h1)).state).toBe('Enabled');
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a host whose link was cut by chance comes back under the same boot', async () => {
+    const rig = await powered();
+    const agent = rig.agents[0];
+    if (agent === undefined) throw new Error('no host');
+    rig.power.switched = (to) => {
+      agent.serverLink = to === 'off' ? 'cut' : 'ok';
+    };
+    await expect(verify(rig)).rejects.toThrow(/same boot/);
+    expect(await verifiedAt(rig)).toBeNull();
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a device that says off and reads on is not verified', async () => {
+    const rig = await powered();
+    rig.power.habit = 'lying';
+    await expect(verify(rig)).rejects.toThrow(/still reads on/);
+    expect(await verifiedAt(rig)).toBeNull();
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: where the power is not known to be on again, no VM is placed', async () => {
+    const rig = await powered();
+    const { power } = rig;
+    power.switched = (to) => {
+      if (to === 'off') rig.agents[0]?.powerOff();
+      power.habit = 'dead';
+    };
+    await expect(verify(rig)).rejects.toThrow();
+    expect((await rig.hosts.inventory.show(h1)).state).toBe('Disabled');
+    await rig.hosts.stop();
+  });
+
+  test('F28: parameters never show in errors, events, rows that people read, or the log', async () => {
+    const { log, lines } = recordingLogger();
+    const rig = await makeRig(1, { world: await makeWorld(log) });
+    await rig.hosts.inventory.setPowerDevice(h1, device());
+    rig.power.habit = 'dead';
+    await verify(rig).catch(() => undefined);
+    const broken = { agent: 'fence_test', parametersJson: new Secret(`{"password": "${CANARY}`) };
+    const error = await rig.hosts.inventory.setPowerDevice(h1, broken).catch((thrown) => thrown);
+    const shown = JSON.stringify([
+      lines,
+      rig.seen,
+      String(error),
+      await rig.hosts.inventory.list(),
+    ]);
+    expect(shown).not.toContain(CANARY);
+    await rig.hosts.stop();
+  });
+});
