@@ -47,7 +47,6 @@ async function build(
   await ensureDefaultCluster({ store, clock, random });
   const settings = await makeSettingsService({ store, clock, log, base: baseSettings(config) });
   const tokens = makeTokens({ store, clock, random });
-  const adminToken = await tokens.ensureAdmin(newAdminToken);
   const events = makeEvents(store, clock, log);
 
   const core = composeCore(
@@ -74,6 +73,8 @@ async function build(
     { listen: config.server, tls: tls.api },
   );
   releases.add('api', () => api.stop());
+  // Last of all: a token that was made by a start that failed would never be shown to anybody.
+  const adminToken = await tokens.ensureAdmin(newAdminToken);
   log.info('the server answers', { port: api.port, node: node.uuid, ownerEpoch: node.ownerEpoch });
   return {
     port: api.port,
