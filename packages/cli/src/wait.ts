@@ -5,7 +5,9 @@ import { clean } from './render/text.js';
 import { duration } from './render/time.js';
 import type { Session } from './session.js';
 
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 250;
+/** A new host is Disconnected until its first connect begins; one that failed tries again. */
+const DISCONNECTED_MS = 3_000;
 
 /** What one look at the work says. */
 type Look<T> =
@@ -93,17 +95,32 @@ export function waitTask(
 }
 
 /** Until a host's connect has ended. */
-export function waitConnected(session: Session, host: string, limitMs: number): Promise<HostView> {
+export function waitConnected(
+  session: Session,
+  { uuid, name }: HostView,
+  limitMs: number,
+): Promise<HostView> {
+  const { clock } = session.world;
+  let disconnectedSinceMs: number | undefined;
   return waitFor(session, {
-    what: `connect of ${host}`,
+    what: `connect of ${name}`,
     limitMs,
     look: async () => {
-      const now = await session.api.showHost({ host }, session.call);
+      const now = await session.api.showHost({ host: uuid }, session.call);
       if (now.status === 'Connected') return { kind: 'done', value: now };
-      const why = now.livenessReason === '' ? '' : `: ${now.livenessReason}`;
-      if (now.status === 'Disconnected')
-        return { kind: 'failed', why: `${now.status}${why}`, exitCode: EXIT.notReachable };
-      return { kind: 'goesOn', text: `${now.name} is ${now.status}${why}` };
+      const nowMs = clock.monotonicMs();
+      disconnectedSinceMs =
+        now.status === 'Disconnected' ? (disconnectedSinceMs ?? nowMs) : undefined;
+      if (disconnectedSinceMs !== undefined && nowMs - disconnectedSinceMs >= DISCONNECTED_MS)
+        return { kind: 'failed', why: await whyNot(session, now), exitCode: EXIT.notReachable };
+      return { kind: 'goesOn', text: `${now.name} is ${now.status}` };
     },
   });
+}
+
+/** The last event about its connect says it best. */
+async function whyNot({ api, call }: Session, host: HostView): Promise<string> {
+  const query = { host: host.uuid, kind: 'host.connectFailed', limit: 1 };
+  const { items } = await api.listEvents(query, call);
+  return items[0]?.text ?? `${host.status}: ${host.livenessReason}`;
 }

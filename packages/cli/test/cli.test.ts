@@ -178,6 +178,7 @@ describe('long work', () => {
   test('host add --wait ends with 4 when the host can not be connected', async () => {
     const machine = await serve({
       addHost: async () => but(host, { status: 'Connecting' }),
+      listEvents: async () => ({ items: [] }),
       showHost: async () => but(host, { status: 'Disconnected', livenessReason: 'agent refused' }),
     });
     const ended = await run(['host', 'add', '192.0.2.11', '--wait'], machine);

@@ -109,7 +109,7 @@ async function addHost(session: Session, addresses: string[], flags: AddFlags): 
   };
   const added = await session.api.addHost(request, session.call);
   const wait = flags.wait ?? false;
-  showHost(session, wait ? await waitConnected(session, added.uuid, CONNECT_LIMIT_MS) : added);
+  showHost(session, wait ? await waitConnected(session, added, CONNECT_LIMIT_MS) : added);
 }
 
 function powerDeviceOf(session: Session, flags: AddFlags): AddHostRequest['powerDevice'] {
@@ -143,7 +143,7 @@ function addChanges(add: Add): void {
       const request = { host: word(words), ...given({ reason }) };
       const host = await session.api.reconnectHost(request, session.call);
       const waits = wait ?? false;
-      showHost(session, waits ? await waitConnected(session, host.uuid, CONNECT_LIMIT_MS) : host);
+      showHost(session, waits ? await waitConnected(session, host, CONNECT_LIMIT_MS) : host);
     },
   });
   for (const [name, route, summary] of [
