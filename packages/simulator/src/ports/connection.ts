@@ -1,0 +1,68 @@
+import type { Dispatcher } from '@fenceline/common';
+import type { SimHost } from '../world/host.js';
+import type { Life } from '../world/life.js';
+import { Flow } from '../world/network.js';
+import type { World } from '../world/world.js';
+
+export const SSH_PORT = 22;
+export const AGENT_PORT = 7_070;
+
+/** A program that serves calls on a host's agent port. */
+export interface Listener {
+  life: Life;
+  dispatcher: Dispatcher;
+}
+
+/** Who listens on which host's agent port now. */
+export class Listeners {
+  readonly #byHost = new Map<string, Listener>();
+
+  /** Listens until its life ends. */
+  listen(host: SimHost, listener: Listener): void {
+    this.#byHost.set(host.name, listener);
+    listener.life.onEnd(() => {
+      if (this.#byHost.get(host.name) === listener) this.#byHost.delete(host.name);
+    });
+  }
+
+  on(host: SimHost): Listener | undefined {
+    return this.#byHost.get(host.name);
+  }
+}
+
+/** A program that makes calls: where it runs, and its life, whose end closes its sockets. */
+export interface Origin {
+  world: World;
+  listeners: Listeners;
+  /** Its node in the network. */
+  node: string;
+  life: Life;
+}
+
+/** The host behind an address, if packets of `node` reach its kernel and come back now. */
+export function kernelAt(
+  { world, node }: Pick<Origin, 'world' | 'node'>,
+  address: string,
+): SimHost | undefined {
+  const host = world.at(address);
+  if (host === undefined || !host.isOn) return undefined;
+  return world.network.bothWays({ from: node, to: host.name }) ? host : undefined;
+}
+
+/** Both directions of one TCP connection. */
+export interface Connection {
+  /** Runs the action when what is sent now arrives there. */
+  there(action: () => void): void;
+  back(action: () => void): void;
+  close(): void;
+}
+
+export function connectionTo({ world, node }: Pick<Origin, 'world' | 'node'>, to: string) {
+  const there = new Flow(world.clock, world.network, { from: node, to });
+  const back = new Flow(world.clock, world.network, { from: to, to: node });
+  return {
+    there: (action: () => void) => there.send(action),
+    back: (action: () => void) => back.send(action),
+    close: () => back.close(),
+  } satisfies Connection;
+}
