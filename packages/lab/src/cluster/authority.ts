@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { mustRun } from '../run.js';
@@ -57,8 +58,9 @@ export class Authority {
     ]);
     await this.openssl([
       ...['x509', '-req', '-in', at('csr'), '-days', DAYS, '-extfile', at('ext')],
-      ...['-CA', this.file('ca.pem'), '-CAkey', this.file('ca.key'), '-CAcreateserial'],
-      ...['-out', at('pem')],
+      ...['-CA', this.file('ca.pem'), '-CAkey', this.file('ca.key')],
+      // Its own number: a serial file would be shared by certificates that are made at once.
+      ...['-set_serial', `0x${randomBytes(8).toString('hex')}`, '-out', at('pem')],
     ]);
     return {
       ca: readFileSync(this.file('ca.pem'), 'utf8'),

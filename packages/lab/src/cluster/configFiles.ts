@@ -9,7 +9,7 @@ export const inNode = {
   agentConfig: '/etc/fenceline/agent.yaml',
   serverConfig: '/etc/fenceline/server.yaml',
   serverState: '/var/lib/fenceline/server',
-  token: '/root/.config/fenceline/admin-token',
+  token: '/etc/fenceline/admin-token',
   cliConfig: '/root/.config/fenceline/cli.yaml',
 } as const;
 
