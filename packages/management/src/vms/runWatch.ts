@@ -7,7 +7,7 @@ export interface RunWatch {
   seen(hostUuid: string, vm: VmSeen): void;
   /**
    * Resolves true when the run was seen running after this call, false when `limitMs` passed.
-   * `ask` is a fallback for a lost event; it is called now and then.
+   * `ask` is for an event that came earlier or was lost; it is called at once and now and then.
    */
   waitFor(wanted: WantedRun, ask: () => Promise<VmSeen | undefined>): Promise<boolean>;
 }
@@ -38,10 +38,10 @@ export function makeRunWatch(clock: Clock): RunWatch {
       try {
         const endMs = clock.monotonicMs() + wanted.limitMs;
         while (!both.aborted && clock.monotonicMs() < endMs) {
-          await sleep(clock, ASK_EVERY_MS, both).catch(() => undefined);
-          if (both.aborted) break;
+          // At once: its event may have come before the start's answer, and comes only once.
           const vm = await ask();
           if (vm !== undefined && isRunning(vm, wanted)) return true;
+          await sleep(clock, ASK_EVERY_MS, both).catch(() => undefined);
         }
         return done.signal.aborted;
       } finally {
