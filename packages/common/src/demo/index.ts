@@ -1,3 +1,4 @@
+export * from './command.js';
 export * from './play.js';
 export * from './render.js';
 export * from './result.js';
