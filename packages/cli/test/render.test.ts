@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { parametersOf } from '../src/commands/powerParameters.js';
-import { statusLines } from '../src/render/status.js';
+import { readinessLines, statusLines } from '../src/render/status.js';
 import { taskLines } from '../src/render/tasks.js';
 import { ansiPaint, cell, clean, plainPaint, table } from '../src/render/text.js';
 import { duration, relative } from '../src/render/time.js';
@@ -133,4 +133,37 @@ test('power parameters are lines; a broken one is told by its number, not its te
   });
   expect(() => parametersOf('ip=1\nhunter2')).toThrow('line 2: must be name=value');
   expect(() => parametersOf('ip=1\nhunter2')).not.toThrow('hunter2');
+});
+
+test('D19: readiness says who could fence whom, and which VM has no proof', () => {
+  const ready = { canFence: true, whyNot: null, powerDevice: 'verified' as const };
+  const readiness = {
+    hosts: [
+      {
+        ...ready,
+        uuid: '1',
+        name: 'h1',
+        peerCount: 18,
+        canBeFencedBy: [{ uuid: '2', name: 'h2' }],
+      },
+      {
+        ...{ uuid: '2', name: 'h2', canFence: false, whyNot: 'it is Disconnected' },
+        ...{ peerCount: 0, canBeFencedBy: [], powerDevice: 'none' as const },
+      },
+    ],
+    vms: [
+      {
+        ...{ uuid: '3', name: 'web1', hostName: 'h2', protected: false, proofs: [] },
+        text: 'nothing could prove h2 dead',
+      },
+    ],
+  };
+  expect(readinessLines(readiness, plainPaint)).toEqual([
+    'HOST  CAN FENCE               CAN BE FENCED BY  POWER DEVICE',
+    'h1    yes                     h2 and 17 more    verified',
+    'h2    no: it is Disconnected  nobody            none',
+    '',
+    'VM    HOST  PROOFS THAT WOULD WORK  PROTECTED',
+    'web1  h2    none                    no: nothing could prove h2 dead',
+  ]);
 });

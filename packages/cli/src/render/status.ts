@@ -1,4 +1,10 @@
-import type { AlarmView, ReadinessView, StatusView, TaskView } from '@fenceline/protocol';
+import type {
+  AlarmView,
+  HostReadinessView,
+  ReadinessView,
+  StatusView,
+  TaskView,
+} from '@fenceline/protocol';
 import { hostLine, HOST_HEAD } from './hosts.js';
 import { cell, clean, table, title, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
@@ -83,9 +89,7 @@ export function readinessLines(readiness: ReadinessView, paint: Paint): string[]
       readiness.hosts.map((host) => [
         cell(host.name, 'strong'),
         host.canFence ? cell('yes', 'good') : cell(`no: ${host.whyNot ?? ''}`, 'bad'),
-        host.canBeFencedBy.length === 0
-          ? cell('nobody', 'bad')
-          : cell(host.canBeFencedBy.map(({ name }) => name).join(', '), 'good'),
+        host.canBeFencedBy.length === 0 ? cell('nobody', 'bad') : cell(peerText(host), 'good'),
         cell(
           host.powerDevice,
           { none: 'dim', unverified: 'warn', verified: 'good' }[host.powerDevice] as 'dim',
@@ -105,4 +109,10 @@ export function readinessLines(readiness: ReadinessView, paint: Paint): string[]
       paint,
     ),
   ];
+}
+
+function peerText({ canBeFencedBy, peerCount }: HostReadinessView): string {
+  const names = canBeFencedBy.map(({ name }) => name).join(', ');
+  const more = peerCount - canBeFencedBy.length;
+  return more > 0 ? `${names} and ${more} more` : names;
 }

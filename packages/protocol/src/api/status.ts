@@ -1,5 +1,4 @@
-import { IsBoolean, IsIn, IsInt, Min } from 'class-validator';
-import { IsArray } from 'class-validator';
+import { IsArray, IsBoolean, IsIn, IsInt, Min } from 'class-validator';
 import { List, Nullable, Part, required, Text, Uuid } from '../rules.js';
 import { ClusterView } from './clusters.js';
 import { HostView } from './hosts.js';
@@ -53,7 +52,10 @@ export class HostReadinessView extends HostRefView {
   @IsBoolean() canFence = required<boolean>();
   /** Why it can't be asked; null if it can. */
   @Nullable() @Text() whyNot: string | null = null;
-  @List(() => HostRefView) canBeFencedBy = required<HostRefView[]>();
+  /** Siblings that could fence it now. */
+  @IsInt() @Min(0) peerCount = required<number>();
+  /** The first 16 of them by name. */
+  @List(() => HostRefView, 16) canBeFencedBy = required<HostRefView[]>();
   @IsIn(POWER_READINESS) powerDevice = required<PowerReadiness>();
 }
 

@@ -20,6 +20,9 @@ import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
 import { allVms } from './vms.js';
 
+/** In a big cluster everybody can fence everybody; nobody reads all the names. */
+const MAX_PEERS_SHOWN = 16;
+
 export async function listClusters(on: Queryable, query: PageQuery): Promise<ClusterPage> {
   const ask = pageAsk(query, 1);
   let rows = on
@@ -104,7 +107,8 @@ export async function readiness(on: Queryable, ha: HaSettings): Promise<Readines
         name: host.name,
         canFence: whyNot === null,
         whyNot,
-        canBeFencedBy: peers.map(({ uuid, name }) => ({ uuid, name })),
+        peerCount: peers.length,
+        canBeFencedBy: peers.slice(0, MAX_PEERS_SHOWN).map(({ uuid, name }) => ({ uuid, name })),
         powerDevice: host.power,
       };
     }),

@@ -12,7 +12,7 @@ import {
 import type { HaSettings } from '../../settings/settings.js';
 import type { VmsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
-import { protectionOf, type HostFacts } from '../rules/protection.js';
+import { protectionRule, type HostFacts, type Protection } from '../rules/protection.js';
 import { hostFacts } from './hosts.js';
 import { findOptional } from './lookup.js';
 import { pageAsk, pageOf } from './paging.js';
@@ -57,17 +57,15 @@ export async function listVms(
       eb(eb.refTuple('vms.name', 'vms.uuid'), '>', eb.tuple(name ?? '', uuid ?? '')),
     );
   }
-  const hosts = await hostFacts(on);
   return pageOf(await rows.execute(), ask, {
     keys: (row) => [row.name, row.uuid],
-    view: (row) => vmView(row, hosts, ha),
+    view: vmViewer(await hostFacts(on), ha),
   });
 }
 
 export async function allVms(on: Queryable, ha: HaSettings): Promise<VmView[]> {
-  const hosts = await hostFacts(on);
   const rows = await vmRows(on).orderBy('vms.name').orderBy('vms.uuid').execute();
-  return rows.map((row) => vmView(row, hosts, ha));
+  return rows.map(vmViewer(await hostFacts(on), ha));
 }
 
 /** @throws DomainError NOT_FOUND */
@@ -77,7 +75,7 @@ export async function showVm(on: Queryable, vmUuid: string, ha: HaSettings): Pro
     .where('vms.uuid', '=', vmUuid)
     .executeTakeFirst();
   if (row === undefined) throw new DomainError('NOT_FOUND', `there is no VM ${vmUuid}`);
-  return Object.assign(vmView(row, await hostFacts(on), ha), {
+  return Object.assign(vmViewer(await hostFacts(on), ha)(row), {
     disks: fromJson<DiskRef[]>(row.disksJson),
     runs: await runsOf(on, vmUuid),
   });
@@ -96,10 +94,17 @@ function runsOf(on: Queryable, vmUuid: string): Promise<RunView[]> {
     .execute();
 }
 
-function vmView(row: VmRow, hosts: readonly HostFacts[], ha: HaSettings): VmView {
-  const host = hosts.find(({ uuid }) => uuid === row.hostUuid);
-  const stoppedByPerson = row.stoppedByPerson === 1;
-  const protection = protectionOf({ ...row, stoppedByPerson, host }, hosts, ha);
+function vmViewer(hosts: readonly HostFacts[], ha: HaSettings): (row: VmRow) => VmView {
+  const byUuid = new Map(hosts.map((host) => [host.uuid, host]));
+  const protection = protectionRule(hosts, ha);
+  return (row) => {
+    const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
+    const stoppedByPerson = row.stoppedByPerson === 1;
+    return vmView(row, host?.name ?? null, protection({ ...row, stoppedByPerson, host }));
+  };
+}
+
+function vmView(row: VmRow, hostName: string | null, protection: Protection): VmView {
   return {
     uuid: row.uuid,
     name: row.name,
@@ -107,13 +112,13 @@ function vmView(row: VmRow, hosts: readonly HostFacts[], ha: HaSettings): VmView
     hypervisor: row.hypervisor,
     state: isVmState(row.state) ? row.state : 'Unknown',
     hostUuid: row.hostUuid,
-    hostName: host?.name ?? null,
+    hostName,
     lastHostUuid: row.lastHostUuid,
     memoryMiB: row.memoryMiB,
     cpus: row.cpus,
     level: row.level,
     priority: row.priority,
-    stoppedByPerson,
+    stoppedByPerson: row.stoppedByPerson === 1,
     epoch: row.epoch,
     protected: protection.protected,
     protection: protection.text,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { HaSettings } from '../../settings/settings.js';
-import { peersOf, protectionOf, readyProofs, whyNotPeer, type HostFacts } from './protection.js';
+import { peersOf, protectionRule, readyProofs, whyNotPeer, type HostFacts } from './protection.js';
 
 const host = (name: string, changes: Partial<HostFacts> = {}): HostFacts => ({
   uuid: name,
@@ -75,7 +75,7 @@ describe('protected, or why not', () => {
     [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
     [vm, [h1], 'active', false, 'no other host of its cluster'],
   ] as const)('%#', (facts, all, mode, expected, text) => {
-    const found = protectionOf(facts, all, { mode, preFence: ha.preFence });
+    const found = protectionRule(all, { mode, preFence: ha.preFence })(facts);
     expect(found).toMatchObject({ protected: expected, text: expect.stringContaining(text) });
   });
 });

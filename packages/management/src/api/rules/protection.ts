@@ -64,22 +64,45 @@ export interface Protection {
   proofs: ReadyProof[];
 }
 
-/** Whether a VM would be brought back if its host failed now, and by which proofs (D19). */
-export function protectionOf(
-  vm: VmFacts,
+/**
+ * Whether a VM would be brought back if its host failed now, and by which proofs (D19). What
+ * depends on the host alone is judged once per host, as there are many VMs and hosts.
+ */
+export function protectionRule(
   hosts: readonly HostFacts[],
+  ha: Pick<HaSettings, 'mode' | 'preFence'>,
+): (vm: VmFacts) => Protection {
+  const known = new Map<string, HostJudged>();
+  const judge = (host: HostFacts): HostJudged => {
+    const judged = known.get(host.uuid) ?? {
+      proofs: readyProofs(host, hosts, ha.preFence),
+      hasDestination: hasDestination(host, hosts),
+    };
+    known.set(host.uuid, judged);
+    return judged;
+  };
+  return (vm) => protectionOf(vm, vm.host === undefined ? undefined : judge(vm.host), ha);
+}
+
+interface HostJudged {
+  proofs: ReadyProof[];
+  hasDestination: boolean;
+}
+
+function protectionOf(
+  vm: VmFacts,
+  judged: HostJudged | undefined,
   ha: Pick<HaSettings, 'mode' | 'preFence'>,
 ): Protection {
   const { host } = vm;
-  const proofs = host === undefined ? [] : readyProofs(host, hosts, ha.preFence);
+  const proofs = judged?.proofs ?? [];
   const no = (text: string): Protection => ({ protected: false, text, proofs });
   if (vm.level === 'none') return no('its level is none');
   if (vm.stoppedByPerson) return no('a person stopped it');
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
-  if (host === undefined) return no('it runs on no host');
+  if (host === undefined || judged === undefined) return no('it runs on no host');
   if (proofs.length === 0) return no(whyNoProof(host, ha.preFence.channels));
-  if (destinationsFor(host, hosts).length === 0)
-    return no('no other host of its cluster could take it');
+  if (!judged.hasDestination) return no('no other host of its cluster could take it');
   return { protected: true, text: `if ${host.name} vanished: ${proofs.join(', ')}`, proofs };
 }
 
@@ -95,8 +118,8 @@ function whyNoProof(host: HostFacts, channels: readonly ChannelName[]): string {
   return `nothing could prove ${host.name} dead: ${peer}, ${power}`;
 }
 
-function destinationsFor(host: HostFacts, hosts: readonly HostFacts[]): HostFacts[] {
-  return hosts.filter(
+function hasDestination(host: HostFacts, hosts: readonly HostFacts[]): boolean {
+  return hosts.some(
     (other) =>
       other.uuid !== host.uuid &&
       other.clusterUuid === host.clusterUuid &&
