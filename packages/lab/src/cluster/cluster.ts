@@ -83,7 +83,8 @@ export class FencelineCluster {
   async runVm(name: string, host: HostHandle): Promise<ClusterVm> {
     const disk = await this.lab.createDisk(name);
     const xml = await this.lab.domainXml({ name, disk: disk.path });
-    await host.mustExec(['virsh', 'define', '/dev/stdin'], { input: xml });
+    // Standard input is a socket here, which can't be opened by name.
+    await host.mustExec(['sh', '-c', 'cat | virsh define /dev/stdin'], { input: xml });
     const imported = (await this.ask(['vm', 'import', name, '--host', host.name])) as ClusterVm;
     await this.ask(['vm', 'protect', name, '--level', 'on-host-failure']);
     await this.ask(['vm', 'start', name, '--host', host.name, '--wait']);
