@@ -72,7 +72,9 @@ export function makeHosts(deps: HostsDeps): Hosts {
     },
   );
   const busy = (hostUuid: string): boolean => connector.busy(hostUuid);
-  const tracking = new Tracking({ ...shared, busy });
+  const abortConnect = (hostUuid: string, reason: string): void =>
+    connector.abort(hostUuid, reason);
+  const tracking = new Tracking({ ...shared, busy, abortConnect });
   const siblings = makeSiblingRefresh({
     ...shared,
     busy,

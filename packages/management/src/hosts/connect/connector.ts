@@ -23,6 +23,8 @@ export interface ConnectListener {
 export interface Connector {
   /** A connect of this host waits or runs. */
   busy(hostUuid: string): boolean;
+  /** Ends the connect that is under way, if any: the host fell silent in the middle of it. */
+  abort(hostUuid: string, reason: string): void;
   /** Runs `work` while no connect of that host runs. */
   exclusive<T>(hostUuid: string, work: () => Promise<T>): Promise<T>;
   /** Ends connects that are under way (they roll back) and resolves when the last is over. */
@@ -35,13 +37,24 @@ export function makeConnector(deps: ConnectDeps, listener: ConnectListener): Con
   // Beside the bus' own queue: a message whose time is up frees that one while its connect is
   // still rolling back, and two connects of one host must never overlap (C5).
   const perHost = makeKeyedQueue(MAX_QUEUED_PER_HOST);
-  const connect = makeConnect(deps, listener, stopping.signal);
+  const aborts = new Map<string, AbortController>();
+  const connect = makeConnect(deps, listener);
+  const run = async (message: ConnectHostMsg, signal: AbortSignal): Promise<Reply> => {
+    const abort = new AbortController();
+    aborts.set(message.hostUuid, abort);
+    try {
+      const any = AbortSignal.any([signal, stopping.signal, abort.signal]);
+      return await connect(message, any);
+    } finally {
+      aborts.delete(message.hostUuid);
+    }
+  };
 
   bus.handle('ConnectHost', {
     queue: ({ hostUuid }) => `connect ${hostUuid}`,
     // C5: the signature has the reconnect dimension, so that the marker is never lost.
     flight: ({ hostUuid, reconnect }) => `${hostUuid} ${reconnect ? 'reconnect' : 'first'}`,
-    run: (message, signal) => perHost.run(message.hostUuid, () => connect(message, signal)),
+    run: (message, signal) => perHost.run(message.hostUuid, () => run(message, signal)),
   });
   bus.handle('ReconnectHost', {
     run: async (message: ReconnectHostMsg) => {
@@ -58,6 +71,8 @@ export function makeConnector(deps: ConnectDeps, listener: ConnectListener): Con
 
   return {
     busy: (hostUuid) => perHost.depth(hostUuid) > 0,
+    abort: (hostUuid, reason) =>
+      aborts.get(hostUuid)?.abort(new DomainError('HOST_UNREACHABLE', reason)),
     exclusive: (hostUuid, work) => perHost.run(hostUuid, work),
     async stop() {
       stopping.abort(new DomainError('STOPPING', 'this server is stopping'));
@@ -66,7 +81,7 @@ export function makeConnector(deps: ConnectDeps, listener: ConnectListener): Con
   };
 }
 
-function makeConnect(deps: ConnectDeps, listener: ConnectListener, stopping: AbortSignal) {
+function makeConnect(deps: ConnectDeps, listener: ConnectListener) {
   const flow = connectFlow(deps, {
     connected: ({ host }) => listener.connected(host),
     toldSiblings: (host, digest) => listener.toldSiblings(host, digest),
@@ -78,7 +93,7 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener, stopping: Abo
     if (error === undefined) lastFailure.delete(host.uuid);
     else lastFailure.set(host.uuid, error.message);
     // Automatic reconnects repeat; the same failure is news once.
-    if (error !== undefined && before !== error.message && !stopping.aborted)
+    if (error !== undefined && before !== error.message && error.code !== 'STOPPING')
       await deps.events.record({
         kind: 'host.connectFailed',
         severity: 'warning',
@@ -87,8 +102,7 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener, stopping: Abo
         facts: { code: error.code, reconnect: message.reconnect, newAdd: message.newAdd },
       });
   };
-  return async (message: ConnectHostMsg, bus: AbortSignal): Promise<Reply> => {
-    const signal = AbortSignal.any([bus, stopping]);
+  return async (message: ConnectHostMsg, signal: AbortSignal): Promise<Reply> => {
     const host = await deps.repository.get(message.hostUuid);
     const budgetMs = deps.settings.current().host.connect.timeoutSec * 1_000;
     const context: ConnectContext = {

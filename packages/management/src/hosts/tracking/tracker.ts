@@ -216,6 +216,7 @@ export class Tracker {
     const { hostUuid } = this;
     this.link.state = 'down';
     this.#downMs = clock.monotonicMs();
+    this.#pings = 0;
     this.#saidLate = false;
     this.#reminder?.cancel();
     presence.setStream(hostUuid, false);
@@ -238,7 +239,11 @@ export class Tracker {
   async #disconnected(reason: string): Promise<void> {
     const { repository, autoReconnect, busy } = this.deps;
     const host = await repository.get(this.hostUuid);
-    if (busy(this.hostUuid)) return;
+    // Its own end tells the status; without this it could wait half an hour for a dead host (C7).
+    if (busy(this.hostUuid)) {
+      this.deps.abortConnect(this.hostUuid, `${host.name}: ${reason}`);
+      return;
+    }
     if (host.status === 'Connected') await repository.setStatus(host.uuid, 'Disconnected', reason);
     autoReconnect.failed(this.hostUuid);
   }

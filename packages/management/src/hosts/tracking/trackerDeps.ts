@@ -24,6 +24,8 @@ export interface TrackerDeps {
   autoReconnect: AutoReconnect;
   /** A connect of that host waits or runs. */
   busy: (hostUuid: string) => boolean;
+  /** Ends a connect that is under way. */
+  abortConnect: (hostUuid: string, reason: string) => void;
   /** Monotonic time without the moments in which this server stood still (D3). */
   watchfulMs: () => number;
   /** D3: all hosts of its cluster fell silent together. */

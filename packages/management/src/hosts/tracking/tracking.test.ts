@@ -442,6 +442,85 @@ describe('D3: the server checks itself first', () => {
   });
 });
 
+describe('what else may happen', () => {
+  test('D7: fencing and fenced come from the HA domain; a come-back cancels and is online', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    agent(rig, 1).powerOff();
+    await rig.clock.advance(8_000);
+    await rig.hosts.liveness.fenceBegan(h1, 'an order is out');
+    await rig.hosts.liveness.fenceDone(h1, 'power off was read back');
+    await rig.clock.advance(20_000);
+    agent(rig, 1).power = 'on';
+    await rig.clock.advance(5_000);
+    expect(rig.livenesses(h1)).toEqual([
+      'online',
+      'late',
+      'suspect',
+      'fencing',
+      'fenced',
+      'online',
+    ]);
+    expect(rig.judgements(h1).at(-1)).toBe('back-in-time cancel');
+    await expect(rig.hosts.liveness.fenceDone(h1, 'x')).rejects.toMatchObject({ code: 'CONFLICT' });
+    await rig.hosts.stop();
+  });
+
+  test('D1: an event that comes while the list is being read is told after it, then read anew', async () => {
+    const rig = await makeRig(2);
+    agent(rig, 1).scripts['vmSync'] = { delayMs: 500 };
+    agent(rig, 1).vms = [vm(1)];
+    agent(rig, 1).reset(new Error('cut'));
+    await rig.clock.advance(300);
+    agent(rig, 1).vmEvent(vm(1, { hasProcess: false, state: 'Crashed' }));
+    await rig.clock.advance(300);
+    expect(rig.hosts.presence.liveVms(h1)).toEqual([]);
+    agent(rig, 1).vms = [];
+    await rig.clock.advance(3_000);
+    const order = rig.heard.slice(-3).map(({ kind }) => kind);
+    expect(order).toEqual(['list', 'vm', 'list']);
+    expect(rig.hosts.presence.liveVms(h1)).toEqual([]);
+    await rig.hosts.stop();
+  });
+
+  test('C7: a connect whose host dies in the capacity check does not wait half an hour', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    agent(rig, 1).scripts['capacity'] = { delayMs: 20 * 60_000 };
+    await rig.hosts.inventory.reconnect(h1);
+    await rig.clock.advance(2_000);
+    expect((await rig.hosts.repository.get(h1)).status).toBe('Connecting');
+    agent(rig, 1).powerOff();
+    await rig.clock.advance(10_000);
+    expect((await rig.hosts.repository.get(h1)).status).toBe('Disconnected');
+    expect(rig.judgements(h1)).toContain('nothing-answers fence');
+    delete agent(rig, 1).scripts['capacity'];
+    agent(rig, 1).boot('boot-2');
+    await rig.clock.advance(10_000);
+    expect((await rig.hosts.repository.get(h1)).status).toBe('Connected');
+    await rig.hosts.stop();
+  });
+
+  test('another host at the address of this one is no sign of its life', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    Object.assign(agent(rig, 1), { hostUuid: hostUuid(77) });
+    agent(rig, 1).scripts['ping'] = { answer: { hostUuid: hostUuid(77) } };
+    agent(rig, 2).scans.set(h1, { level: 'nothing' });
+    agent(rig, 3).scans.set(h1, { level: 'nothing' });
+    await rig.clock.advance(8_000);
+    expect(rig.judgements(h1)).toContain('nothing-answers fence');
+    await rig.hosts.stop();
+  });
+
+  test('a database that fails does not keep a dead host from being judged', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    const { repository } = rig.hosts;
+    repository.noteSignsOfLife = () => Promise.reject(new Error('disk full'));
+    agent(rig, 1).powerOff();
+    await rig.clock.advance(8_000);
+    expect(rig.judgements(h1)).toContain('nothing-answers fence');
+    await rig.hosts.stop();
+  });
+});
+
 describe('start and stop', () => {
   test('C4: the start of the server connects every host without the marker', async () => {
     const markers: boolean[] = [];
