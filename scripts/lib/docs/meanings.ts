@@ -1,0 +1,67 @@
+import type { Meanings } from './configurationPage.ts';
+
+const tls = (who: string, bearer: string): Meanings => ({
+  [`${who}.ca`]: 'PEM file of the CA that signed the certificates of the other side.',
+  [`${who}.cert`]: `PEM file of the certificate ${bearer}.`,
+  [`${who}.key`]: 'PEM file of its private key.',
+});
+
+/** `/etc/fenceline/server.yaml` */
+export const serverMeanings: Meanings = {
+  'server.address': 'Where the API listens; `::` is every address of the machine.',
+  'server.port': 'Port of the API.',
+  stateDir: 'Database and lock. On a local disk, for one server only.',
+  ...tls('tls.api', 'that people and programs see which call the API'),
+  ...tls('tls.agents', 'that agents see; its subject bears `OU=server`'),
+  'log.level': 'What is logged.',
+  'log.file': 'Besides standard error; empty: no file.',
+  'ha.mode':
+    'With `detect-only` and `disarmed` hosts are judged and alarms are told, but no VM is brought back by itself.',
+  'ha.preFence.mode':
+    'Whether peers are always asked, or only if vetted siblings are named. Neither starts anything without proof.',
+  'ha.preFence.sshTimeoutSec': "A peer's whole fence call.",
+  'ha.preFence.connectTimeoutMs': 'Connecting to a suspect and signs of life together.',
+  'ha.preFence.crossCluster': 'Hosts of other clusters may fence, too.',
+  'ha.preFence.killGraceMs': 'Between `virsh destroy` and SIGKILL.',
+  'ha.preFence.channels':
+    'Ways to a proof that may be used (`peer`, `own-agent`, `power`). They run side by side; the order is that of refusals.',
+  'ha.detect.heartbeatEveryMs': 'Heartbeats from agent to server.',
+  'ha.detect.silentAfterMs':
+    'Silence that makes a suspect; at least three heartbeats, or the server does not start.',
+  'ha.power.afterMs': 'Silence since the last sign of life before a host is switched off.',
+  'ha.power.commandTimeoutMs': 'One run of a fence-agents program.',
+  'ha.agentDown.withoutHeartbeat':
+    'What a silent host leads to while no storage heartbeat exists. With `alarm` nobody is fenced without a person.',
+  'ha.restart.backoffMin':
+    'Delays of the attempts of one HA task: the first value before the first one, the last repeats. A change of the cluster begins anew.',
+  'ha.restart.perHost': 'HA starts at one time on one destination. Not used yet.',
+  'ha.restart.inAll': 'HA starts at one time in all.',
+  'ha.restart.startTimeoutMs':
+    'The start command, and then once more until the VM is seen running.',
+  'ha.operator.confirmDeadAfterSec': 'Silence before a person may confirm a host dead.',
+  'ha.operator.confirmDeadExpiresSec': 'How long such a word may be used.',
+  'host.connect.timeoutSec': 'A connect, without its capacity check (which has 30 minutes).',
+  'host.reconnect.backoffSec': 'Pauses before automatic reconnects; the last repeats.',
+  'host.allowEmulation': 'Hosts without working KVM are accepted.',
+  'host.reserveMemoryMiB': 'Kept free on each host by placement.',
+  'host.reserveCpuPercent': 'A host must have more CPU than this reserve to be connected.',
+};
+
+/** `/etc/fenceline/agent.yaml` */
+export const agentMeanings: Meanings = {
+  'agent.port': "Port of the agent's HTTPS.",
+  'agent.listen': 'Addresses to listen on, 1 to 16.',
+  ...tls('tls', 'of this host; its subject bears `OU=sibling`'),
+  'host.addresses':
+    'Addresses at which others reach this host, at most 16; empty: all of its own but loopback.',
+  'host.authorizedKeys': "Gets the siblings' restricted entries; other people's lines stay.",
+  'host.sshKeyDir': "Holds the `ssh_host_*_key.pub` of this host's sshd.",
+  'libvirt.uri': 'Leave it: the fence program knows `qemu:///system` only.',
+  'libvirt.virsh': 'The program.',
+  'libvirt.timeoutMs': 'One question to libvirt.',
+  'log.level': 'What is logged.',
+  'log.file': 'Besides standard error.',
+  stateDir:
+    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. Leave it: siblings call the fence program with its own default.',
+  runDir: 'On a tmpfs, gone with the boot: runs, grants, barriers. Leave it, for the same reason.',
+};
