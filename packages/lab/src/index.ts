@@ -9,4 +9,4 @@ export { missingPackages, type MissingPackage } from './requirements.js';
 export type { LabStatus, NodeStatus, PowerDeviceMode, ServiceRequest } from './requests.js';
 export type { RunResult } from './run.js';
 export { Vms } from './vms.js';
-export { FencelineCluster, type ClusterOptions, type ClusterVm } from './cluster/cluster.js';
+export { FencelineCluster, type ClusterOptions } from './cluster/cluster.js';

@@ -63,7 +63,6 @@ async function build(
     },
     coreOptions,
   );
-  await core.start();
   releases.add('core', () => core.stop());
 
   const audit = makeAudit(store, clock);
@@ -73,6 +72,8 @@ async function build(
     { listen: config.server, tls: tls.api },
   );
   releases.add('api', () => api.stop());
+  // After the socket is ours: a server that can't listen must not have begun to act.
+  await core.start();
   // Last of all: a token that was made by a start that failed would never be shown to anybody.
   const adminToken = await tokens.ensureAdmin(newAdminToken);
   log.info('the server answers', { port: api.port, node: node.uuid, ownerEpoch: node.ownerEpoch });

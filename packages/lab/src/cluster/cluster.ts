@@ -1,17 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { apiRoutes, makeClient, type AddHostRequest, type Client } from '@fenceline/protocol';
 import type { Lab } from '../client.js';
-import type { HostHandle } from '../hostHandle.js';
+import { enterCommand, type HostHandle } from '../hostHandle.js';
 import { LabError } from '../labError.js';
 import { until } from '../limits.js';
 import { packageRoot, projectRoot } from '../plan/paths.js';
 import type { RunResult } from '../run.js';
+import { ApiTransport } from './apiTransport.js';
 import { Authority } from './authority.js';
 import {
   agentYaml,
   cliYaml,
   inNode,
   labSettings,
+  mergeSettings,
   put,
   putIdentity,
   serverYaml,
@@ -22,6 +25,7 @@ const programs = {
   agent: path.join(projectRoot, 'packages/agent/dist/main.js'),
   server: path.join(projectRoot, 'packages/management/dist/main.js'),
   cli: path.join(projectRoot, 'packages/cli/dist/main.js'),
+  apiBridge: path.join(packageRoot, 'dist/cluster/apiBridge.js'),
 } as const;
 
 export interface ClusterOptions {
@@ -29,25 +33,23 @@ export interface ClusterOptions {
   readonly settings?: ServerSettings;
   /** Program that runs as the server instead of ours; takes the same options. */
   readonly serverProgram?: string;
-  /** Hosts get a power device each, confirmed by off, read back, on. Default true. */
-  readonly power?: boolean;
+  /** Of the server's process. */
+  readonly serverEnvironment?: Readonly<Record<string, string>>;
   /** Told what is being done, one sentence each. */
   readonly tell?: (sentence: string) => void;
 }
 
-export interface ClusterVm {
-  readonly name: string;
-  readonly uuid: string;
-}
-
 /** Fenceline on the lab's hosts: an agent on each, a server on `mgr`, all as programs. */
 export class FencelineCluster {
+  #transport: ApiTransport | undefined;
+  #api: Client<typeof apiRoutes> | undefined;
+
   private constructor(
     readonly lab: Lab,
     private readonly options: ClusterOptions,
   ) {}
 
-  /** Sets up, starts and connects everything on hosts that are up. @throws LabError */
+  /** Agents and server run, on hosts that are up; no host is added yet. @throws LabError */
   static async start(lab: Lab, options: ClusterOptions = {}): Promise<FencelineCluster> {
     const missing = Object.values(programs).find((program) => !existsSync(program));
     if (missing !== undefined)
@@ -55,7 +57,6 @@ export class FencelineCluster {
     const cluster = new FencelineCluster(lab, options);
     await cluster.prepare();
     await cluster.startServer();
-    await cluster.connectHosts();
     return cluster;
   }
 
@@ -63,7 +64,13 @@ export class FencelineCluster {
   async hosts(): Promise<HostHandle[]> {
     const { nodes } = await this.lab.status();
     const names = nodes.map(({ name }) => name).filter((name) => /^h\d+$/.test(name));
-    return names.map((name) => this.lab.host(name));
+    return names.toSorted().map((name) => this.lab.host(name));
+  }
+
+  /** The server's API as an administrator has it. @throws LabError before the server was started */
+  get api(): Client<typeof apiRoutes> {
+    if (this.#api === undefined) throw new LabError('The server has not been started.');
+    return this.#api;
   }
 
   /** Runs `fenceline …` on `mgr`, whatever its exit code. */
@@ -71,64 +78,80 @@ export class FencelineCluster {
     return this.lab.mgr.exec(['node', programs.cli, ...args], { timeoutMs });
   }
 
-  /** Runs `fenceline … --json`, which must succeed, and reads its output. */
-  async ask(args: readonly string[], timeoutMs?: number): Promise<unknown> {
-    const result = await this.cli([...args, '--json'], timeoutMs);
-    if (result.code === 0) return JSON.parse(result.stdout) as unknown;
-    const words = result.stderr.trim() || result.stdout.trim();
-    throw new LabError(`fenceline ${args.join(' ')} ended with ${result.code}: ${words}`);
+  /** How a host is added, with its outlet of the lab's power device if wished. */
+  addRequest(host: HostHandle, { power }: { power: boolean }): AddHostRequest {
+    const parameters = { plug: host.name, lab_dir: this.lab.paths.dir };
+    const powerDevice = { agent: path.join(packageRoot, 'bin/fence_lab'), parameters };
+    return {
+      name: host.name,
+      addresses: [host.address],
+      agentPort: 7_070,
+      sshPort: 22,
+      sshUsername: 'root',
+      ...(power ? { powerDevice } : {}),
+    };
   }
 
-  /** A disk, a definition on one host, imported, protected and seen running there. */
-  async runVm(name: string, host: HostHandle): Promise<ClusterVm> {
+  /** A fresh disk, and a VM on it, defined on each of these hosts and running nowhere. */
+  async defineVm(name: string, hosts: readonly HostHandle[]): Promise<void> {
     const disk = await this.lab.createDisk(name);
-    const xml = await this.lab.domainXml({ name, disk: disk.path });
+    const input = await this.lab.domainXml({ name, disk: disk.path });
     // Standard input is a socket here, which can't be opened by name.
-    await host.mustExec(['sh', '-c', 'cat | virsh define /dev/stdin'], { input: xml });
-    const imported = (await this.ask(['vm', 'import', name, '--host', host.name])) as ClusterVm;
-    await this.ask(['vm', 'protect', name, '--level', 'on-host-failure']);
-    await this.ask(['vm', 'start', name, '--host', host.name, '--wait']);
-    return { name, uuid: imported.uuid };
+    const define = ['sh', '-c', 'cat | virsh define /dev/stdin'];
+    await Promise.all(hosts.map((host) => host.mustExec(define, { input })));
   }
 
   /** Starts the server (again); resolves when it answers. */
   async startServer(): Promise<void> {
     const { mgr } = this.lab;
-    const program = this.options.serverProgram ?? programs.server;
-    const command = ['node', program, '--config', inNode.serverConfig];
+    const { serverProgram = programs.server, serverEnvironment: env = {} } = this.options;
+    const flags = ['--config', inNode.serverConfig, '--token-file', inNode.token];
+    await mgr.startService('server', { command: ['node', serverProgram, ...flags], env });
     const token = mgr.pathOf(inNode.token);
-    await mgr.startService('server', { command: [...command, '--token-file', inNode.token] });
     await until(() => existsSync(token), {
-      limitMs: 20_000,
+      limitMs: 30_000,
       what: `the server to start (see ${mgr.logOf('server')})`,
       everyMs: 20,
     });
     put(mgr, inNode.cliConfig, cliYaml(mgr.address, readFileSync(token, 'utf8').trim()));
+    if (this.#transport === undefined) await this.openApi();
     await this.answers();
   }
 
-  /** @throws LabError if the server does not answer within 20 s. */
-  async answers(): Promise<void> {
-    const endMs = Date.now() + 20_000;
-    for (;;) {
-      const result = await this.cli(['status', '--json']);
-      if (result.code === 0) return;
-      if (Date.now() > endMs)
-        throw new LabError(
-          `the server does not answer: ${result.stderr.trim()} ` +
-            `(its log: ${this.lab.mgr.logOf('server')})`,
-        );
-    }
+  /** The lab stays as it is; only the way to the API ends. */
+  close(): void {
+    this.#transport?.close();
   }
 
-  private tell(sentence: string): void {
-    this.options.tell?.(sentence);
+  private async openApi(): Promise<void> {
+    const { mgr, paths } = this.lab;
+    const url = `https://${mgr.address}:8443`;
+    const command = ['node', programs.apiBridge, url, `${inNode.tls}/ca.pem`, inNode.token];
+    this.#transport = ApiTransport.open(await enterCommand(paths, 'mgr', { command, cwd: '/' }));
+    this.#api = makeClient(apiRoutes, this.#transport);
+  }
+
+  /** @throws LabError if the server does not answer within 20 s. */
+  private async answers(): Promise<void> {
+    const endMs = Date.now() + 20_000;
+    for (;;) {
+      const problem = await this.api.status({}, { deadlineMs: 5_000 }).then(
+        () => undefined,
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      );
+      if (problem === undefined) return;
+      const log = this.lab.mgr.logOf('server');
+      if (Date.now() > endMs)
+        throw new LabError(`the server does not answer: ${problem} (its log: ${log})`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 
   private async prepare(): Promise<void> {
     const { lab, options } = this;
     const { mgr } = lab;
-    this.tell('making certificates: a CA of the lab, one identity per program');
+    const tell = options.tell ?? (() => undefined);
+    tell('certificates: a CA of the lab, an identity for each program');
     const authority = await Authority.make(path.join(lab.paths.dir, 'ca'));
     const addresses = [mgr.address];
     const hosts = await this.hosts();
@@ -143,75 +166,15 @@ export class FencelineCluster {
     putIdentity(mgr, 'api', api);
     const settings = mergeSettings(labSettings, options.settings ?? {});
     put(mgr, inNode.serverConfig, serverYaml(mgr.address, settings));
-    this.tell(`starting an agent on ${hosts.map(({ name }) => name).join(', ')}`);
+    tell(`an agent on ${hosts.map(({ name }) => name).join(', ')}, the server on mgr (SQLite)`);
     await Promise.all(
       hosts.map(async (host, i) => {
         const identity = agents[i];
         if (identity !== undefined) putIdentity(host, 'agent', identity);
         put(host, inNode.agentConfig, agentYaml(host.address));
-        await host.startService('agent', {
-          command: ['node', programs.agent],
-          restartMs: 500,
-          boot: true,
-        });
+        const command = ['node', programs.agent];
+        await host.startService('agent', { command, restartMs: 500, boot: true });
       }),
     );
-    this.tell(`starting the server on mgr (${mgr.address}:8443, SQLite)`);
   }
-
-  private async connectHosts(): Promise<void> {
-    const hosts = await this.hosts();
-    const { power = true } = this.options;
-    this.tell(`adding ${hosts.map(({ name }) => name).join(', ')}`);
-    await Promise.all(
-      hosts.map((host) =>
-        this.ask([
-          ...['host', 'add', host.address, '--name', host.name, '--wait'],
-          ...(power ? this.powerFlags(host) : []),
-        ]),
-      ),
-    );
-    if (!power) return;
-    this.tell('confirming that each power device switches its own host: off, read back, on');
-    await Promise.all(hosts.map((host) => this.ask(['host', 'power-verify', host.name])));
-    await this.allOnline();
-  }
-
-  private powerFlags(host: HostHandle): string[] {
-    return [
-      ...['--power-agent', path.join(packageRoot, 'bin/fence_lab')],
-      ...['--power-parameter', `plug=${host.name}`],
-      ...['--power-parameter', `lab_dir=${this.lab.paths.dir}`],
-    ];
-  }
-
-  /** Resolves when every host is Connected and online. @throws LabError after 60 s. */
-  async allOnline(): Promise<void> {
-    const endMs = Date.now() + 60_000;
-    for (;;) {
-      const hosts = (await this.ask(['host', 'list'])) as {
-        name: string;
-        status: string;
-        liveness: string;
-      }[];
-      const late = hosts.find((h) => h.status !== 'Connected' || h.liveness !== 'online');
-      if (late === undefined) return;
-      if (Date.now() > endMs)
-        throw new LabError(`host ${late.name} stays ${late.status}, ${late.liveness}`);
-    }
-  }
-}
-
-/** Sections are merged, values replaced. */
-function mergeSettings(base: ServerSettings, extra: ServerSettings): ServerSettings {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(extra)) {
-    const old = merged[key];
-    merged[key] = isSection(old) && isSection(value) ? mergeSettings(old, value) : value;
-  }
-  return merged;
-}
-
-function isSection(value: unknown): value is ServerSettings {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

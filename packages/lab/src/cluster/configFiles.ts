@@ -58,3 +58,17 @@ export function serverYaml(address: string, settings: ServerSettings): string {
 export function cliYaml(address: string, token: string): string {
   return JSON.stringify({ url: `https://${address}:8443`, ca: `${inNode.tls}/ca.pem`, token });
 }
+
+/** Sections are merged, values replaced. */
+export function mergeSettings(base: ServerSettings, extra: ServerSettings): ServerSettings {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(extra)) {
+    const old = merged[key];
+    merged[key] = isSection(old) && isSection(value) ? mergeSettings(old, value) : value;
+  }
+  return merged;
+}
+
+function isSection(value: unknown): value is ServerSettings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
