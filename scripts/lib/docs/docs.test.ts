@@ -9,10 +9,12 @@ import { AgentConfig } from '../../../packages/agent/src/config.ts';
 import { ServerConfig } from '../../../packages/management/src/config.ts';
 import { rowsOf, settingsAsMarkdown } from './configurationPage.ts';
 import { agentMeanings, serverMeanings } from './meanings.ts';
-import { commandsIn, filesIn, linksIn, namesRule, rulesIn } from './readDocs.ts';
+import { commandsIn, filesIn, linksIn, namesRule, rulesIn, shortFilesIn } from './readDocs.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const daemons = ['management', 'agent'];
 
 const pages = [
   'README.md',
@@ -25,6 +27,13 @@ const pages = [
 describe.each(pages)('%s', (page) => {
   test('every file that it names exists', () => {
     expect(filesIn(read(page)).filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  test('every file that it names by the end of its path is one of the server or the agent', () => {
+    const missing = shortFilesIn(read(page)).filter(
+      (path) => !daemons.some((daemon) => existsSync(join(root, 'packages', daemon, 'src', path))),
+    );
+    expect(missing).toEqual([]);
   });
 
   test('every link leads somewhere', () => {

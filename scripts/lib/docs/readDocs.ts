@@ -13,6 +13,8 @@ export interface ShownCommand {
 }
 
 const FILE = /`((?:packages|scripts|docs|\.ci)\/[^`\s]+)`/g;
+/** `ha/dispatch.ts`: a source file by the end of its path. */
+const SHORT = /`((?!packages\/|scripts\/|docs\/)[A-Za-z][\w.-]*(?:\/[\w.-]+)*\.ts)`/g;
 const PROGRAM = /`\.\/(scripts\/[A-Za-z0-9-]+)/g;
 const LINK = /\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g;
 
@@ -20,6 +22,11 @@ const LINK = /\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g;
 export function filesIn(page: string): string[] {
   const named = [...page.matchAll(FILE), ...page.matchAll(PROGRAM)].map((match) => match[1] ?? '');
   return [...new Set(named.filter((path) => !/[*…<]/.test(path)))];
+}
+
+/** Source files that are named by the end of their path, as `ha/dispatch.ts`. */
+export function shortFilesIn(page: string): string[] {
+  return [...new Set([...page.matchAll(SHORT)].map((match) => match[1] ?? ''))];
 }
 
 /** Relative links, as they are written. */
@@ -61,7 +68,7 @@ export function commandsIn(page: string): ShownCommand[] {
   const lines = blocks.flatMap((block) => block.replaceAll(/\\\n\s*/g, ' ').split('\n'));
   return lines.flatMap((raw) => {
     const line = raw.trim().replace(/\s+#.*$/, '');
-    if (!line.startsWith('fenceline ')) return [];
+    if (!/^fenceline (?:-|[a-z])/.test(line)) return [];
     const parts = line.split(/\s+/).slice(1);
     return [
       {
