@@ -139,6 +139,23 @@ test('F18: a fence of this host itself is refused', async () => {
   expect(await answer(agent, path, { fields: fence })).toBe('400 OWN_HOST');
 });
 
+test('D1: once the host is known, echo, ping and heartbeat wait for no disk', async () => {
+  const host = new FakeHost();
+  await host.state.adopt(HOST, []);
+  let diskHangs = false;
+  const identity = (): ReturnType<typeof host.state.identity> =>
+    diskHangs ? new Promise(() => undefined) : host.state.identity();
+  const agent = composeAgent({ ...host.ports(), state: { ...host.state, identity } });
+  await agent.start();
+  await answer(agent, '/host/ping');
+  diskHangs = true;
+  const known = { success: true, hostUuid: HOST };
+  expect(await answer(agent, '/host/ping')).toMatchObject(known);
+  expect(await answer(agent, '/host/echo', { fields: { nonce: 'n' } })).toMatchObject(known);
+  const [beat] = await take(agent.watch({}, new AbortController().signal), 1);
+  expect(beat).toMatchObject({ kind: 'heartbeat', hostUuid: HOST });
+});
+
 async function take(items: AsyncIterable<WatchItem>, count: number): Promise<WatchItem[]> {
   const taken: WatchItem[] = [];
   for await (const item of items) {

@@ -1,7 +1,12 @@
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { agentRoutes, type DestroyVmCmd, type StartVmCmd } from '@fenceline/protocol';
+import {
+  agentRoutes,
+  type DestroyVmCmd,
+  type SiblingKey,
+  type StartVmCmd,
+} from '@fenceline/protocol';
 import { AgentLab, eventually, type AgentHost } from './agentLab.js';
 
 jest.setTimeout(60_000);
@@ -54,9 +59,12 @@ const closeOf = (vm: Vm, changes: Partial<DestroyVmCmd> = {}): Partial<DestroyVm
   ...changes,
 });
 
-async function connect(agent: AgentHost, runs?: { vmUuid: string; epoch: number }[]) {
+async function connect(
+  agent: AgentHost,
+  runs?: { vmUuid: string; epoch: number }[],
+  siblings: SiblingKey[] = [],
+) {
   const { hostUuid } = agent;
-  const siblings: never[] = [];
   const fields = { hostUuid, serverUuid: hostUuid, serverVersion: '1', siblings };
   return agents.must(agent, agentRoutes.connect, runs === undefined ? fields : { ...fields, runs });
 }
@@ -209,6 +217,39 @@ test('F21: a zombie leader with a write in flight is listed, and is not dead', a
   });
   const later = await agents.must(h1, agentRoutes.vmDestroy, closeOf(vm));
   expect(later.verdict).toMatchObject({ qemuConfirmedDead: true });
+});
+
+test('F29, D4: siblings that were connected to each other scan and fence', async () => {
+  const keyOf = async (agent: AgentHost) => ({
+    hostUuid: agent.hostUuid,
+    addresses: [agent.host.address],
+    fencePublicKey: (await connect(agent)).fencePublicKey,
+  });
+  const siblings = [await keyOf(h1), await keyOf(h2)];
+  for (const agent of [h1, h2]) await connect(agent, undefined, siblings);
+  const vm = await newVm('peer');
+  const { pid } = await agents.must(h1, agentRoutes.vmStart, startOf(vm, h1));
+  const scan = { targetHostUuid: h1.hostUuid, targetAddresses: [h1.host.address] };
+  expect(await agents.must(h2, agentRoutes.scanHost, scan)).toMatchObject({ level: 'agent' });
+  await h1.host.killService('agent');
+  expect(await agents.must(h2, agentRoutes.scanHost, scan)).toMatchObject({ level: 'kernel' });
+  const fenced = await agents.must(h2, agentRoutes.fenceVm, {
+    ...{ vmUuid: vm.vmUuid, fenceEpoch: epoch, disks: [{ kind: 'file', source: vm.disk }] },
+    ...{ targetHostUuid: h1.hostUuid, targetHostIp: h1.host.address, controls: [] },
+    targetHostKeys: [await h1.host.sshHostKey()],
+  });
+  expect(fenced).toMatchObject({
+    outcome: 'confirmedDead',
+    qemuConfirmedDead: true,
+    hostUuid: h1.hostUuid,
+    bootId: h1.bootId,
+    killed: [{ pid, epoch }],
+  });
+  await h1.host.releaseService('agent');
+  await agents.answers(h1);
+  // The barrier of the sibling's fence holds for the agent, too.
+  const late = startOf(vm, h1, { epoch });
+  expect(await agents.call(h1, agentRoutes.vmStart, late)).toMatchObject({ code: 'STALE_EPOCH' });
 });
 
 test('a stop by SIGTERM is clean and the VMs live on', async () => {
