@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Dispatched } from '@fenceline/common';
+import { recordingLogger } from '@fenceline/common/testing';
 import { agentRoutes, type WatchItem } from '@fenceline/protocol';
 import { domainXml, FakeHost, HOST, VM } from '../test/fakeHost.js';
 import { composeAgent, type AgentCore, type DomainEvent } from './index.js';
@@ -114,6 +115,30 @@ test('a VM from start to destroy, by the routes', async () => {
     beganKnown: true,
   });
   expect(await answer(agent, '/vm/start', { fields: start })).toBe('409 STALE_EPOCH');
+});
+
+test('F31: one search for a VM in the log tells what was asked and what came of it', async () => {
+  const { log, lines } = recordingLogger();
+  const host = new FakeHost();
+  await host.state.adopt(HOST, []);
+  const agent = composeAgent({ ...host.ports(), log });
+  await agent.start();
+  const start = { vmUuid: VM, epoch: 3, bootId: 'boot-1', domainXml: domainXml() };
+  const fields = { ...start, closedRuns: [], taskId: 'task-7' };
+  await answer(agent, '/vm/start', { fields });
+  await answer(agent, '/vm/start', { fields: { ...fields, epoch: 2 } });
+  await answer(agent, '/vm/destroy', { fields: { vmUuid: VM, fenceEpoch: 3, disks: [] } });
+  const told = lines.filter(({ sentence }) => sentence.includes(`vm=${VM}]`));
+  expect(told.map(({ sentence }) => sentence.replace(`vm=${VM}`, 'vm'))).toEqual([
+    '[VM start vm] begun',
+    '[VM start vm] ended',
+    '[VM start vm] begun',
+    '[VM start vm] refused',
+    '[VM destroy vm] begun',
+    '[VM destroy vm] ended',
+  ]);
+  expect(told[1]?.facts).toMatchObject({ taskId: 'task-7', epoch: 3, state: 'Running' });
+  expect(told[3]?.facts).toMatchObject({ code: 'STALE_EPOCH' });
 });
 
 test('bad bodies are refused before anything happens, and values are not echoed', async () => {

@@ -1,4 +1,4 @@
-import { makeKeyedQueue, type Handlers } from '@fenceline/common';
+import { makeKeyedQueue, type Handlers, type Logger } from '@fenceline/common';
 import {
   CapacityRsp,
   ConnectHostRsp,
@@ -23,6 +23,7 @@ export interface HostRoutePorts {
   host: HostView;
   libvirt: Libvirt;
   fenceAccess: FenceAccess;
+  log: Logger;
   /** New with each start of this program. */
   agentInstance: string;
   /** This host's uuid, without a look at the disk once it is known. */
@@ -71,6 +72,11 @@ async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<
   await ports.fenceAccess.install(siblings);
   await ports.state.adopt(hostUuid, command.runs);
   const { seeded } = await ports.state.identity();
+  const { serverUuid, serverVersion } = command;
+  ports.log.info('connected', {
+    ...{ hostUuid, serverUuid, serverVersion, seeded },
+    siblings: siblings.length,
+  });
   const { bootId } = await ports.host.boot();
   const { addresses, sshHostKeys } = await ports.host.facts();
   return ok(ConnectHostRsp, {

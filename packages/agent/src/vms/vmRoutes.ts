@@ -1,11 +1,23 @@
-import { makeKeyedQueue, type Clock, type Handlers, type KeyedQueue } from '@fenceline/common';
+import {
+  makeKeyedQueue,
+  messageOf,
+  type Clock,
+  type Handlers,
+  type KeyedQueue,
+  type LogFacts,
+  type Logger,
+} from '@fenceline/common';
 import {
   dashed,
+  DestroyVmRsp,
+  DomainError,
   ok,
+  StartVmRsp,
   VmDomainRsp,
   VmStatusRsp,
   VmSyncRsp,
   type agentRoutes,
+  type Rsp,
   type VmStatusCmd,
 } from '@fenceline/protocol';
 import type { HostView } from '../host/hostView.js';
@@ -40,10 +52,17 @@ export function vmRoutes(ports: VmRoutePorts): VmRoutes {
   const queue: KeyedQueue = makeKeyedQueue(MAX_WAITING);
   const fenceQueue: KeyedQueue = makeKeyedQueue(MAX_WAITING);
   const { log } = ports;
-  /** Whatever came of it, the watch stream soon shows what is true now. */
-  const thenLook = async <T>(work: Promise<T>): Promise<T> => {
+  /** Whatever came of it, the log tells it and the watch stream soon shows what is true now. */
+  const told = async <T extends Rsp>(said: Logger, work: Promise<T>): Promise<T> => {
+    said.info('begun');
     try {
-      return await work;
+      const rsp = await work;
+      said.info('ended', outcomeOf(rsp));
+      return rsp;
+    } catch (error) {
+      const code = error instanceof DomainError ? error.code : 'INTERNAL';
+      said.warn('refused', { code, error: messageOf(error) });
+      throw error;
     } finally {
       ports.tracker.look();
     }
@@ -57,13 +76,14 @@ export function vmRoutes(ports: VmRoutePorts): VmRoutes {
       },
       vmStart: (command) => {
         const { vmUuid, epoch, taskId = '-' } = command;
-        const said = log.child({ vmUuid, epoch, taskId });
-        return thenLook(startVm({ ...ports, queue, log: said }, command));
+        const said = log.child({ epoch, taskId }, `[VM start vm=${dashed(vmUuid)}]`);
+        return told(said, startVm({ ...ports, queue, log: said }, command));
       },
       vmDestroy: (command, { signal }) => {
         const { vmUuid, fenceEpoch, taskId = '-' } = command;
-        const said = log.child({ vmUuid, fenceEpoch, taskId });
-        return thenLook(destroyVm({ ...ports, queue, fenceQueue, log: said }, command, signal));
+        const facts = { fenceEpoch, purpose: command.purpose, taskId };
+        const said = log.child(facts, `[VM destroy vm=${dashed(vmUuid)}]`);
+        return told(said, destroyVm({ ...ports, queue, fenceQueue, log: said }, command, signal));
       },
       vmStatus: (command) => vmStatus(ports, command),
       vmDomain: async (command) => {
@@ -77,6 +97,14 @@ export function vmRoutes(ports: VmRoutePorts): VmRoutes {
       await fenceQueue.idle();
     },
   };
+}
+
+function outcomeOf(rsp: Rsp): LogFacts {
+  if (rsp instanceof StartVmRsp) return { state: rsp.state, pid: rsp.pid, running: rsp.epoch };
+  if (!(rsp instanceof DestroyVmRsp)) return {};
+  const { verdict, highestBegan, beganKnown } = rsp;
+  const { outcome, barrier } = verdict ?? {};
+  return { success: rsp.success, outcome, barrier, highestBegan, beganKnown };
 }
 
 async function vmStatus(ports: VmRoutePorts, command: VmStatusCmd): Promise<VmStatusRsp> {
