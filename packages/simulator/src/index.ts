@@ -1,1 +1,2 @@
-export {};
+export * from './checker/checkDisk.js';
+export * from './site/simSite.js';

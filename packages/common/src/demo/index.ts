@@ -1,7 +1,12 @@
-export * from './command.js';
-export * from './play.js';
-export * from './render.js';
-export * from './result.js';
-export * from './site.js';
-export * from './stages.js';
-export * from './story.js';
+export { DEMO_USAGE, parseDemoWish, playDemo, type DemoOutput, type DemoWish } from './command.js';
+export { playScenario, type Tell } from './play.js';
+export type { ScenarioResult } from './result.js';
+export type { DemoFault, DemoSite, DiskWord, OpenDemoSite } from './site.js';
+export { milestonesOf, stagesOf, type Milestone, type Stage } from './stages.js';
+export {
+  chooseScenarios,
+  SCENARIO_NAMES,
+  scenarioOf,
+  type Scenario,
+  type ScenarioName,
+} from './story.js';

@@ -1,8 +1,8 @@
 import type { DemoSite } from '@fenceline/common/demo';
-import type { apiRoutes, Client } from '@fenceline/protocol';
 import type { DiskVerdict } from '../checker/checkDisk.js';
 import { AGENT_PORT, SSH_PORT } from '../ports/connection.js';
 import { SimSite, type SimSiteOptions } from '../site/simSite.js';
+import { onVirtualTime } from '../site/virtualApi.js';
 import type { World } from '../world/world.js';
 
 /** The demo on simulated hosts: the real server and agents on virtual time. */
@@ -75,15 +75,4 @@ function wordOf({ verdict, liveWriters, lives, reasons }: DiskVerdict) {
     liveWriters: verdict === 'noData' ? 0 : together,
     text: [text, ...reasons].join('; '),
   };
-}
-
-/** Each call lets time pass until it is answered. */
-function onVirtualTime(world: World, api: Client<typeof apiRoutes>): Client<typeof apiRoutes> {
-  const calls = Object.entries(api as Record<string, (...ask: never[]) => Promise<unknown>>);
-  const settled = calls.map(([name, call]) => [
-    name,
-    (...ask: never[]) => world.clock.settle(call(...ask)),
-  ]);
-  // The one place where the table's type can't be carried through Object.entries.
-  return Object.fromEntries(settled) as Client<typeof apiRoutes>;
 }

@@ -54,15 +54,19 @@ export interface Connection {
   /** Runs the action when what is sent now arrives there. */
   there(action: () => void): void;
   back(action: () => void): void;
+  /** Nothing that comes back arrives any more; what is on its way there does. */
   close(): void;
 }
 
-export function connectionTo({ world, node }: Pick<Origin, 'world' | 'node'>, to: string) {
+export function connectionTo(
+  { world, node }: Pick<Origin, 'world' | 'node'>,
+  to: string,
+): Connection {
   const there = new Flow(world.clock, world.network, { from: node, to });
   const back = new Flow(world.clock, world.network, { from: to, to: node });
   return {
-    there: (action: () => void) => there.send(action),
-    back: (action: () => void) => back.send(action),
+    there: (action) => there.send(action),
+    back: (action) => back.send(action),
     close: () => back.close(),
-  } satisfies Connection;
+  };
 }

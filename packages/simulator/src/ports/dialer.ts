@@ -9,6 +9,9 @@ const KEX_MS = 18;
 const AUTH_MS = 6;
 const EXEC_MS = 9;
 
+/** A SYN that nobody answered is sent again. */
+const SYN_AGAIN_MS = 1_000;
+
 type Target = Parameters<SshDialer['dial']>[0];
 type Limits = Parameters<SshDialer['dial']>[1];
 
@@ -69,15 +72,19 @@ class Login {
 
   async #connect(): Promise<{ host: SimHost; address: string }> {
     const { target, limits } = this.ask;
-    for (const address of target.addresses) {
-      const host = kernelAt(this.origin, address);
-      if (host === undefined) continue;
-      await this.#wait(this.#roundTripMs(host), 'connectTimeout');
-      if (host.sshd === 'dead') throw new LoginFailed('refused');
-      return { host, address };
+    const untilMs = this.#lastMs + Math.min(limits.connectMs, limits.totalMs);
+    for (;;) {
+      for (const address of target.addresses) {
+        const host = kernelAt(this.origin, address);
+        if (host === undefined) continue;
+        await this.#wait(this.#roundTripMs(host), 'connectTimeout');
+        if (host.sshd === 'dead') throw new LoginFailed('refused');
+        return { host, address };
+      }
+      const leftMs = untilMs - this.origin.world.clock.monotonicMs();
+      if (leftMs <= 0) throw new LoginFailed('connectTimeout');
+      await this.#wait(Math.min(SYN_AGAIN_MS, leftMs), 'connectTimeout');
     }
-    await this.#wait(Math.min(limits.connectMs, this.#leftMs()), 'connectTimeout');
-    throw new LoginFailed('connectTimeout');
   }
 
   /** F29: the key of this very host, from its own address. */

@@ -13,20 +13,20 @@ export interface Items {
 export function makeItems(): Items {
   const items: unknown[] = [];
   let end: { error?: Error } | undefined;
-  let wake: () => void = () => undefined;
+  let wake: (() => void) | undefined;
   return {
     push: (item) => {
       if (end !== undefined) return;
       items.push(item);
-      wake();
+      wake?.();
     },
     end: () => {
       end ??= {};
-      wake();
+      wake?.();
     },
     fail: (error) => {
       end ??= { error: asError(error) };
-      wake();
+      wake?.();
     },
     async *read(stopped) {
       try {

@@ -8,6 +8,7 @@ import type {
 import { TimeoutError, withLimit, type Clock } from '@fenceline/common';
 import { DomainError, type VmState } from '@fenceline/protocol';
 import type { SimHost } from '../world/host.js';
+import { deferred } from '../world/deferred.js';
 import { LibvirtError, type DomainReport, type Libvirtd } from '../world/libvirtd.js';
 import { makeItems } from './items.js';
 
@@ -88,11 +89,12 @@ function prepareStart(
   host: SimHost,
   ask: { clock: Clock; xml: string; onAgentEnd: (listener: () => void) => void },
 ): PendingStart {
-  let killed: (why: Error) => void = () => undefined;
-  const end = new Promise<never>((_, reject) => (killed = reject));
-  end.catch(() => undefined);
+  const killed = deferred<never>();
+  killed.promise.catch(() => undefined);
   const helper = host.processes.addHelper(() =>
-    killed(new DomainError('LIBVIRT_FAILED', 'the start was ended from outside, as by a fence')),
+    killed.reject(
+      new DomainError('LIBVIRT_FAILED', 'the start was ended from outside, as by a fence'),
+    ),
   );
   let went = false;
   const finish = (): void => {
@@ -105,12 +107,14 @@ function prepareStart(
     pid: helper.pid,
     startTime: helper.startTime,
     go: async (timeoutMs) => {
-      if (helper.isGone) return end;
       went = true;
       const limit = { clock: ask.clock, ms: timeoutMs, what: 'start' };
-      const create = (): Promise<void> => running(host).create(ask.xml);
+      const create = async (): Promise<void> => {
+        if (!helper.isGone) await Promise.race([running(host).create(ask.xml), killed.promise]);
+        else await killed.promise;
+      };
       try {
-        await translated('start', () => withLimit(limit, () => Promise.race([create(), end])));
+        await translated('start', () => withLimit(limit, create));
       } finally {
         finish();
       }

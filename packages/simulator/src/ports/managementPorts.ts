@@ -28,8 +28,6 @@ export function simGateway(origin: Origin): AgentGateway {
 
 /** Power devices of a simulated world; the parameter `plug` names the outlet. */
 export function simPowerDevice(world: World, clock: Clock): PowerDevice {
-  const plugOf = ({ parameters }: { parameters: Readonly<Record<string, string>> }): string =>
-    parameters['plug'] ?? '';
   const limited = <T>(timeoutMs: number, work: () => Promise<T>): Promise<T> =>
     withLimit({ clock, ms: timeoutMs, what: 'power device' }, work);
   return {
@@ -40,4 +38,8 @@ export function simPowerDevice(world: World, clock: Clock): PowerDevice {
     status: (config, { timeoutMs }) =>
       limited(timeoutMs, () => world.power.read(plugOf(config))).catch(() => 'unknown' as const),
   };
+}
+
+function plugOf({ parameters }: { parameters: Readonly<Record<string, string>> }): string {
+  return parameters['plug'] ?? '';
 }

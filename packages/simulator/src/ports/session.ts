@@ -3,6 +3,7 @@ import type { OutputSummary, ProgramSession, SessionEnd } from '@fenceline/agent
 import type { Clock } from '@fenceline/common';
 import { fenceProgram } from '../program/fenceProgram.js';
 import type { SimHost } from '../world/host.js';
+import { deferred } from '../world/deferred.js';
 import { clockOf } from '../world/life.js';
 import type { Connection } from './connection.js';
 
@@ -24,8 +25,7 @@ export function startProgram(host: SimHost, clock: Clock, wires: Connection): Pr
   const input = makeReader();
   const output = makeReader();
   const text: string[] = [];
-  let settle: (end: SessionEnd) => void = () => undefined;
-  const ended = new Promise<SessionEnd>((resolve) => (settle = resolve));
+  const { promise: ended, resolve: settle } = deferred<SessionEnd>();
   const life = host.newLife(`fence program on ${host.name}`);
   const end = (how: SessionEnd): void => {
     settle(how);

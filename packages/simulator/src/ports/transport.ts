@@ -1,4 +1,10 @@
-import { asError, type Caller, type Dispatched, type StreamTransport } from '@fenceline/common';
+import {
+  asError,
+  type Caller,
+  type Dispatched,
+  type StreamTransport,
+  type Timer,
+} from '@fenceline/common';
 import {
   refusalOf,
   TransportError,
@@ -9,7 +15,14 @@ import {
   type TransportRequest,
 } from '@fenceline/protocol';
 import type { SimHost } from '../world/host.js';
-import { AGENT_PORT, connectionTo, kernelAt, type Listener, type Origin } from './connection.js';
+import {
+  AGENT_PORT,
+  connectionTo,
+  kernelAt,
+  type Connection,
+  type Listener,
+  type Origin,
+} from './connection.js';
 import { makeItems, type Items } from './items.js';
 
 /** Where a call goes and as whom. */
@@ -25,7 +38,7 @@ export function simTransport(origin: Origin, target: CallTarget): Transport & St
     send: (request, options) => send(origin, target, { request, options }),
     open: (request, options) => {
       const items = makeItems();
-      const stop = call(origin, target, {
+      const call = new SimCall(origin, target, {
         request,
         limitMs: options.connectTimeoutMs,
         signal: options.signal,
@@ -34,12 +47,13 @@ export function simTransport(origin: Origin, target: CallTarget): Transport & St
             items.fail(refusalOf(request.path, throughJson(dispatched.answer)));
             return 'over';
           }
-          void pump(dispatched.items, { items, back: connection.back });
+          void pump(dispatched.items, { items, connection });
           return 'open';
         },
-        failed: (failure, message) => items.fail(new TransportError(failure, message)),
+        failed: (error) => items.fail(error),
       });
-      return items.read(stop);
+      call.begin();
+      return items.read(() => call.giveUp());
     },
   };
 }
@@ -50,7 +64,7 @@ function send(
   { request, options }: { request: TransportRequest; options: CallOptions },
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
-    call(origin, target, {
+    new SimCall(origin, target, {
       request,
       limitMs: options.deadlineMs,
       signal: options.signal,
@@ -59,78 +73,116 @@ function send(
         else reject(new TransportError('other', 'a stream came where an answer was expected'));
         return 'over';
       },
-      failed: (failure, message) => reject(new TransportError(failure, message)),
-    });
+      failed: reject,
+    }).begin();
   });
 }
 
-interface Call {
+interface Ask {
   request: TransportRequest;
   /** Until an answer, or a stream's beginning, is there. */
   limitMs: number;
   signal: AbortSignal | undefined;
-  answered: (
-    dispatched: Dispatched,
-    connection: ReturnType<typeof connectionTo>,
-  ) => 'over' | 'open';
-  failed: (failure: TransportFailure, message: string) => void;
+  /** `open`: more is to come on this connection. */
+  answered: (dispatched: Dispatched, connection: Connection) => 'over' | 'open';
+  failed: (error: TransportError) => void;
 }
 
-/** One request over one connection; returns how to give it up. Calls back at most once each. */
-function call(origin: Origin, target: CallTarget, one: Call): () => void {
-  const { world, life } = origin;
-  const there = new AbortController();
-  const undo: (() => void)[] = [];
-  let over = false;
-  const finish = (): boolean => {
-    if (over) return false;
-    over = true;
-    for (const action of undo) action();
-    return true;
-  };
-  const fail = (failure: TransportFailure, message: string): void => {
-    if (finish()) one.failed(failure, message);
-  };
-  const timer = world.clock.after(one.limitMs, () =>
-    fail('timeout', `no answer within ${one.limitMs} ms`),
-  );
-  undo.push(() => timer.cancel());
-  const onAbort = (): void => fail('aborted', 'aborted');
-  if (one.signal?.aborted === true) {
-    fail('aborted', 'aborted');
-    return () => undefined;
-  }
-  one.signal?.addEventListener('abort', onAbort, { once: true });
-  undo.push(() => one.signal?.removeEventListener('abort', onAbort));
-  undo.push(life.onEnd(() => void finish()));
+/** Before a SYN is sent again, milliseconds, as Linux does it. */
+const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000] as const;
 
-  const host = kernelAt(origin, target.address);
-  // Silence: the time-out speaks.
-  if (host === undefined) return () => void finish();
-  const connection = connectionTo(origin, host.name);
-  undo.push(connection.close, () => connection.there(() => there.abort(new Error('closed'))));
-  const listener = target.port === AGENT_PORT ? origin.listeners.on(host) : undefined;
-  if (listener === undefined) {
-    connection.there(() => connection.back(() => fail('refused', 'ECONNREFUSED')));
-    return () => void finish();
+/** One request over one connection of its own. */
+class SimCall {
+  readonly #gone = new AbortController();
+  readonly #undo: (() => void)[] = [];
+  #timer: Timer | undefined;
+  #over = false;
+
+  constructor(
+    private readonly origin: Origin,
+    private readonly target: CallTarget,
+    private readonly ask: Ask,
+  ) {}
+
+  begin(): void {
+    const { limitMs, signal } = this.ask;
+    if (signal?.aborted === true) {
+      this.#fail('aborted', 'aborted');
+      return;
+    }
+    this.#timer = this.origin.world.clock.after(limitMs, () =>
+      this.#fail('timeout', `no answer within ${limitMs} ms`),
+    );
+    const onAbort = (): void => this.#fail('aborted', 'aborted');
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#undo.push(
+      () => this.#timer?.cancel(),
+      () => signal?.removeEventListener('abort', onAbort),
+      // A dead caller's kernel closes its sockets, and nobody hears how the call ended.
+      this.origin.life.onEnd(() => this.giveUp()),
+    );
+    this.#connect(0);
   }
-  undo.push(
-    listener.life.onEnd(() => {
-      // A dead program's kernel says so; a host without power says nothing.
-      if (host.isOn) connection.back(() => fail('reset', 'ECONNRESET'));
-    }),
-  );
-  connection.there(() =>
-    serve(listener, { ...one.request, caller: target.caller, signal: there.signal }, (dispatched) =>
-      connection.back(() => {
-        if (over) return;
-        timer.cancel();
-        if (one.answered(dispatched, connection) === 'over') finish();
+
+  /** Nobody waits for it any more; the other side is told as far as packets reach it. */
+  giveUp(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const action of this.#undo) action();
+  }
+
+  /** A SYN that nobody answers is sent again; in the end the time-out speaks. */
+  #connect(sent: number): void {
+    if (this.#over) return;
+    const host = kernelAt(this.origin, this.target.address);
+    if (host !== undefined) {
+      this.#converse(host);
+      return;
+    }
+    const againMs = SYN_AGAIN_MS[sent];
+    if (againMs === undefined) return;
+    const again = this.origin.world.clock.after(againMs, () => this.#connect(sent + 1));
+    this.#undo.push(() => again.cancel());
+  }
+
+  #converse(host: SimHost): void {
+    const { origin, target } = this;
+    const connection = connectionTo(origin, host.name);
+    const listener = target.port === AGENT_PORT ? origin.listeners.on(host) : undefined;
+    if (listener === undefined) {
+      connection.there(() => connection.back(() => this.#fail('refused', 'ECONNREFUSED')));
+      return;
+    }
+    const closed = new Error('the connection was closed');
+    this.#undo.push(
+      () => connection.close(),
+      () => connection.there(() => this.#gone.abort(closed)),
+      listener.life.onEnd(() => {
+        // A dead program's kernel says so; a host without power says nothing.
+        if (host.isOn) connection.back(() => this.#fail('reset', 'ECONNRESET'));
       }),
-    ),
-  );
-  traceCall(origin, host, one.request);
-  return () => void finish();
+    );
+    traceCall(origin, host, this.ask.request);
+    connection.there(() => this.#serve(listener, connection));
+  }
+
+  #serve(listener: Listener, connection: Connection): void {
+    const { request } = this.ask;
+    const { signal } = this.#gone;
+    const { caller } = this.target;
+    serve(listener, { ...request, caller, signal }, (dispatched) =>
+      connection.back(() => {
+        this.#timer?.cancel();
+        if (this.ask.answered(dispatched, connection) === 'over') this.giveUp();
+      }),
+    );
+  }
+
+  #fail(failure: TransportFailure, message: string): void {
+    if (this.#over) return;
+    this.giveUp();
+    this.ask.failed(new TransportError(failure, message));
+  }
 }
 
 /** The call as the program there gets it, and its answer as it leaves. */
@@ -152,16 +204,16 @@ function serve(
 
 async function pump(
   source: AsyncIterable<object>,
-  { items, back }: { items: Items; back: (action: () => void) => void },
+  { items, connection }: { items: Items; connection: Connection },
 ): Promise<void> {
   try {
     for await (const item of source) {
       const text = JSON.stringify(item);
-      back(() => items.push(JSON.parse(text)));
+      connection.back(() => items.push(JSON.parse(text)));
     }
-    back(() => items.end());
+    connection.back(() => items.end());
   } catch (error) {
-    back(() => items.fail(new TransportError('reset', asError(error).message)));
+    connection.back(() => items.fail(new TransportError('reset', asError(error).message)));
   }
 }
 

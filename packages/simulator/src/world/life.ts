@@ -1,4 +1,4 @@
-import type { Clock } from '@fenceline/common';
+import { asError, type Clock } from '@fenceline/common';
 
 /**
  * One life of a program. Everything that the world does for it goes through here: while it is
@@ -57,7 +57,7 @@ export class Life {
     return new Promise((resolve, reject) => {
       work.then(
         (value) => this.run(() => resolve(value)),
-        (error: unknown) => this.run(() => reject(error as Error)),
+        (error: unknown) => this.run(() => reject(asError(error))),
       );
     });
   }
