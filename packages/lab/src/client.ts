@@ -174,6 +174,13 @@ export class Lab implements LabLink {
     return [kept ? 'keep' : 'with', String(id.pid), String(id.start)];
   }
 
+  private async answers(): Promise<boolean> {
+    return this.ask({ do: 'ping' }, 1_000).then(
+      () => true,
+      () => false,
+    );
+  }
+
   private logSince(bytes: number): string {
     const log = this.paths.daemonLog;
     return existsSync(log) ? readFileSync(log).subarray(bytes).toString().trim() : '';
@@ -199,7 +206,7 @@ export class Lab implements LabLink {
     const logged = fstatSync(log).size;
     closeSync(log);
     daemon.unref();
-    await until(() => existsSync(this.paths.daemonSocket) && this.isUp, {
+    await until(() => this.answers(), {
       limitMs: 30_000,
       what: `the lab's daemon to start (see ${this.paths.daemonLog})`,
       everyMs: 10,

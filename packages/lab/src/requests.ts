@@ -18,6 +18,7 @@ export interface ServiceRequest {
 
 /** What the lab's daemon can be asked. */
 export type LabRequest =
+  | { do: 'ping' }
   | { do: 'up'; hosts: number }
   | { do: 'down' }
   | { do: 'status' }

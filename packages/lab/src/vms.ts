@@ -7,7 +7,7 @@ import { plainName, type HostName } from './plan/names.js';
 import { sharedStorage } from './plan/paths.js';
 
 /** virsh waits for ever on hung storage: no call without a limit. */
-const virshLimit = { timeoutMs: 15_000 };
+const virshLimit = { timeoutMs: 30_000 };
 
 /** VMs by hand: what an operator with virsh would do, on several hosts at once. */
 export class Vms {

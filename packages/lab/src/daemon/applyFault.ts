@@ -80,7 +80,7 @@ export class HostFaults {
     await this.storage({ mode: 'ok' });
     await this.ssh('ok');
     for (const service of await node.on.services.list()) {
-      await node.on.services.release(service.name);
+      await this.release(service.name);
     }
     this.active.clear();
   }
@@ -122,8 +122,16 @@ export class HostFaults {
     }
     if (mode === 'kill') await services.kill(name);
     else if (mode === 'stop') await services.signal(name, 'STOP');
-    else await services.release(name);
+    else await this.release(name);
     this.note(`service ${name}`, mode === 'ok' ? '' : `${prefix}${mode}`);
+  }
+
+  /** Lets a service run again; the host's own ones answer when this is done. */
+  private async release(name: string): Promise<void> {
+    const { life, services } = this.node.on;
+    await services.release(name);
+    if (name === 'sshd') await this.node.sshdAnswers(life);
+    if (name === 'libvirtd') await this.node.libvirtdAnswers(life);
   }
 
   private note(about: string, words: string): void {

@@ -64,6 +64,8 @@ export class LabDaemon {
 
   private async obey(request: LabRequest, gone: AbortSignal): Promise<unknown> {
     switch (request.do) {
+      case 'ping':
+        return undefined;
       case 'up':
         return this.up(request.hosts, gone);
       case 'down':

@@ -151,11 +151,21 @@ export class LabNode {
     await services.start(this.own('sshd', ['/usr/sbin/sshd', '-D', '-e'], 500));
     const libvirtd = ['/usr/sbin/libvirtd', '-p', '/run/libvirtd.pid'];
     await services.start(this.own('libvirtd', libvirtd, 500));
-    const signal = life.over.signal;
-    await Promise.all([
-      until(() => listensOn22(life.init.pid), { limitMs: 10_000, what: 'sshd', signal }),
-      until(() => this.libvirtAnswers(life), { limitMs: 20_000, what: 'libvirtd', signal }),
-    ]);
+    await Promise.all([this.sshdAnswers(life), this.libvirtdAnswers(life)]);
+  }
+
+  /** Waits until the host's sshd listens. @throws LabError after 10 s. */
+  async sshdAnswers({ init, over: { signal } }: Life): Promise<void> {
+    await until(() => listensOn22(init.pid), { limitMs: 10_000, what: 'sshd', signal });
+  }
+
+  /** Waits until the host's libvirtd answers. @throws LabError after 20 s. */
+  async libvirtdAnswers(life: Life): Promise<void> {
+    const command = this.enterCommand(life, ['virsh', '-q', 'uri']);
+    const answers = async () =>
+      (await run(command, { timeoutMs: 5_000, env: nodeEnvironment() })).code === 0;
+    const { signal } = life.over;
+    await until(answers, { limitMs: 20_000, what: 'libvirtd', signal });
   }
 
   private own(name: string, command: readonly string[], restartMs: number): ServiceSpec {
@@ -165,11 +175,6 @@ export class LabNode {
 
   private echo(): string[] {
     return [this.parts.natives.labecho, String(storagePort)];
-  }
-
-  private async libvirtAnswers(life: Life): Promise<boolean> {
-    const command = this.enterCommand(life, ['virsh', '-q', 'uri']);
-    return (await run(command, { timeoutMs: 5_000, env: nodeEnvironment() })).code === 0;
   }
 
   /** The command line that runs another one inside this node, from the machine. */

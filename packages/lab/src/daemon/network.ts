@@ -5,6 +5,7 @@ import {
   netsOf,
   plugScript,
   switchScript,
+  uncableScript,
   unplugScript,
 } from '../plan/net.js';
 import type { NetName, NodeName } from '../plan/names.js';
@@ -24,8 +25,9 @@ export class Network {
     await inNet(this.sw, ['ip', '-batch', '-'], switchScript());
   }
 
-  /** Plugs a fresh node in and gives it its addresses. */
+  /** Plugs a fresh node in and gives it its addresses. Cables of its former life are taken away. */
   async connect(node: NodeName, init: ProcessId): Promise<void> {
+    await this.inSwitch(uncableScript(node), 'tryAll');
     await this.inSwitch(cableScript(node, init.pid, this.loose.get(node) ?? new Set()));
     await inNet(init, ['ip', '-batch', '-'], addressScript(node));
   }
@@ -50,8 +52,10 @@ export class Network {
   }
 
   /** One script at a time: two at once would find half of each other's devices. */
-  private inSwitch(script: string): Promise<void> {
-    const work = this.queue.then(() => inNet(this.sw, ['ip', '-batch', '-'], script));
+  private inSwitch(script: string, mode: 'all' | 'tryAll' = 'all'): Promise<void> {
+    const command = mode === 'all' ? ['ip', '-batch', '-'] : ['ip', '-force', '-batch', '-'];
+    const done = this.queue.then(() => inNet(this.sw, command, script));
+    const work = mode === 'all' ? done : done.catch(() => undefined);
     this.queue = work.catch(() => undefined);
     return work;
   }

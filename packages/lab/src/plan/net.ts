@@ -8,11 +8,15 @@ import {
   type NodeName,
 } from './names.js';
 
-/** Lines for `ip -batch -`, run inside the network namespace of `sw`. */
+/**
+ * Lines for `ip -batch -`, run inside the network namespace of `sw`. Bridges get fixed addresses:
+ * by default theirs is one of their ports', and changes when a host goes, which its neighbours do
+ * not notice for half a minute.
+ */
 export function switchScript(): string {
   return (['management', 'storage'] as const)
     .flatMap((net) => [
-      `link add ${bridgeOf[net]} type bridge stp_state 0 forward_delay 0`,
+      `link add ${bridgeOf[net]} address ${macOf('sw', net)} type bridge stp_state 0 forward_delay 0`,
       `addr add ${addressOf('sw', net)}/24 dev ${bridgeOf[net]}`,
       `link set ${bridgeOf[net]} up`,
     ])
@@ -33,6 +37,13 @@ export function cableScript(node: NodeName, pid: number, cut: ReadonlySet<NetNam
       ...(cut.has(net) ? [] : [plugScript(node, net)]),
       `link set ${portOf(node, net)} up`,
     ])
+    .join('\n');
+}
+
+/** Takes a node's cables away; the kernel does so itself, but some time after the node has ended. */
+export function uncableScript(node: NodeName): string {
+  return netsOf(node)
+    .map((net) => `link del ${portOf(node, net)}`)
     .join('\n');
 }
 

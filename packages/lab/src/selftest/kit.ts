@@ -36,11 +36,14 @@ export function counterOf(lab: Lab, disk: string): number {
   return lab.check(disk).counter;
 }
 
+/** What must come is waited for so long, in ms: on a busy machine a guest may need seconds to boot. */
+const patienceMs = 30_000;
+
 /** Waits until the guest has written at least two more stamps. */
-export async function writes(lab: Lab, disk: string, limitMs = 5_000): Promise<void> {
+export async function writes(lab: Lab, disk: string): Promise<void> {
   const before = counterOf(lab, disk);
   const what = `disk ${disk} to be written`;
-  await until(() => counterOf(lab, disk) >= before + 2, { limitMs, what });
+  await until(() => counterOf(lab, disk) >= before + 2, { limitMs: patienceMs, what });
 }
 
 /** Makes sure that nothing is written for a while (a guest writes 18 times a second). */
@@ -65,6 +68,12 @@ export async function sshFromMgr(lab: Lab, host: HostHandle): Promise<string> {
   const command = ['ssh', ...options, host.address, 'echo', 'answered'];
   const result = await lab.mgr.exec(command, { timeoutMs: 8_000 });
   return `${result.stdout}${result.stderr}`.trim();
+}
+
+/** Waits until a login from `mgr` works. */
+export async function sshWorks(lab: Lab, host: HostHandle): Promise<void> {
+  const works = async () => (await sshFromMgr(lab, host)) === 'answered';
+  await until(works, { limitMs: patienceMs, what: `a login to ${host.name}` });
 }
 
 /** Runs `work`; whatever happens, the host is well again afterwards. */

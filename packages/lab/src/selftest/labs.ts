@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { cgroupLayout, nodesWithGroups, type CgroupLayout } from '../cgroups.js';
 import { Lab, type LabOptions } from '../client.js';
-import { until } from '../limits.js';
+import { sleep, until } from '../limits.js';
 import { packageRoot } from '../plan/paths.js';
 import { isRunning } from '../processes.js';
 import { mustRun } from '../run.js';
@@ -55,7 +55,7 @@ export const labPromises: readonly LabPromise[] = [
         await lab.host('h1').fault('freeze');
         const left = await remember(lab);
         process.kill((await lab.status()).daemonPid, 'SIGKILL');
-        await until(() => !lab.isUp, { limitMs: 2_000, what: 'the daemon to die' });
+        await until(() => !lab.isUp, { limitMs: 20_000, what: 'the daemon to die' });
         await lab.up(1);
         await left.mustBeGone({ upAgain: true });
         await startVm(lab, lab.host('h1'));
@@ -68,10 +68,29 @@ export const labPromises: readonly LabPromise[] = [
         const program = path.join(packageRoot, 'dist/selftest/owner.js');
         const owner = spawn(process.execPath, [program, lab.paths.dir], { stdio: 'ignore' });
         const ready = () => lab.isUp && readState(lab.paths)?.nodes.h1?.storage !== undefined;
-        await until(ready, { limitMs: 15_000, what: 'the owner to bring its lab up' });
+        await until(ready, { limitMs: 30_000, what: 'the owner to bring its lab up' });
         const left = await remember(lab);
         owner.kill('SIGKILL');
         await left.mustBeGone();
+      }),
+  },
+  {
+    name: 'an up that is killed at any moment leaves nothing',
+    check: () =>
+      withLab({}, async (lab) => {
+        const program = path.join(packageRoot, 'dist/selftest/owner.js');
+        for (const ms of [60, 100, 150, 200, 300, 400]) {
+          const owner = spawn(process.execPath, [program, lab.paths.dir], { stdio: 'ignore' });
+          await sleep(ms);
+          owner.kill('SIGKILL');
+          const lock = path.join(lab.paths.dir, 'daemon.lock');
+          const gone = () => !lab.isUp && !existsSync(lock);
+          await until(gone, { limitMs: 20_000, what: `the end of an up killed after ${ms} ms` });
+          expectThat(
+            nodesWithGroups(layout(), lab.paths.groupName).length === 0,
+            'groups are left',
+          );
+        }
       }),
   },
   {
@@ -134,7 +153,7 @@ async function remember(lab: Lab) {
       const gone = () =>
         noted.every((id) => !isRunning(id)) &&
         (upAgain || nodesWithGroups(layout(), lab.paths.groupName).length === 0);
-      await until(gone, { limitMs: 10_000, what: 'the lab to end' });
+      await until(gone, { limitMs: 20_000, what: 'the lab to end' });
       if (upAgain) return;
       const used = allPids().flatMap(namespacesOf);
       const left = used.find((space) => spaces.has(space) && !mine.has(space));

@@ -10,7 +10,7 @@ import { labPromises } from './labs.js';
 import { powerPromises } from './powerDevice.js';
 import type { LabPromise } from './kit.js';
 
-export const promiseLimitMs = 60_000;
+export const promiseLimitMs = 120_000;
 
 /** Everything that the lab promises, in the order in which it is checked. */
 export const allPromises: readonly LabPromise[] = [
