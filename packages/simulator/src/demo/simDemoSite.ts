@@ -59,7 +59,7 @@ async function hangInWrite(world: World, host: string): Promise<void> {
   await world.clock.advance(GUEST_WRITES_WITHIN_MS);
 }
 
-const GUEST_WRITES_WITHIN_MS = 200;
+const GUEST_WRITES_WITHIN_MS = 500;
 
 const WORDS: Record<DiskVerdict['verdict'], string> = {
   oneWriter: 'one writer at any moment',

@@ -2,7 +2,7 @@ import type { Clock, Random } from '@fenceline/common';
 import type { OpenRecord, PendingWrite, SharedStorage, WriterId } from './storage.js';
 
 /** How a guest writes, milliseconds between two writes, at least; chance adds a half. */
-const WRITE_EVERY_MS = 50;
+const WRITE_EVERY_MS = 200;
 
 /** What a qemu was started with. */
 export interface QemuArguments {

@@ -1,4 +1,3 @@
-import type { CoreOptions } from '@fenceline/management';
 import type { apiRoutes, Client } from '@fenceline/protocol';
 import { AGENT_PORT, SSH_PORT } from '../../ports/connection.js';
 import { SimSite, type SimSiteOptions } from '../simSite.js';
@@ -13,8 +12,9 @@ export interface ProtectedVm {
 
 const limit = { deadlineMs: 60_000 };
 
+/** @param options `power`: `h1` has a power device, and its mapping is proven. */
 export async function protectedVm(
-  options: SimSiteOptions & { power?: boolean; core?: CoreOptions },
+  options: SimSiteOptions & { power?: boolean },
 ): Promise<ProtectedVm> {
   const site = new SimSite({
     ...options,
@@ -32,9 +32,10 @@ export async function protectedVm(
       {
         ...{ name, addresses: [address], agentPort: AGENT_PORT, sshPort: SSH_PORT },
         sshUsername: 'root',
-        ...(options.power === true && {
-          powerDevice: { agent: 'fence_simulated', parameters: { plug: name } },
-        }),
+        ...(options.power === true &&
+          name === 'h1' && {
+            powerDevice: { agent: 'fence_simulated', parameters: { plug: name } },
+          }),
       },
       limit,
     );
@@ -42,9 +43,10 @@ export async function protectedVm(
     const { items } = await api.listHosts({}, limit);
     return items.every(({ status, liveness }) => status === 'Connected' && liveness === 'online');
   });
-  if (options.power === true)
-    for (const { name } of world.hosts) await api.verifyHostPower({ host: name }, limit);
-  if (options.power === true) await world.clock.advance(10_000);
+  if (options.power === true) {
+    await api.verifyHostPower({ host: 'h1' }, limit);
+    await world.clock.advance(5_000);
+  }
   const { uuid } = site.defineVm('web1');
   await api.importVm({ host: 'h1', vm: 'web1' }, limit);
   await api.protectVm({ vm: 'web1', level: 'onHostFailure' }, limit);
