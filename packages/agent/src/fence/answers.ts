@@ -54,8 +54,16 @@ export function verdictFor(vm: FenceVm, evidence: Evidence, expected: Expected):
     killed: about === undefined ? [] : toClose(vm, about),
     disks: about?.disks ?? [],
     otherWriters: about?.writers ?? [],
-    detail: sentenceOf(outcome),
+    detail: [sentenceOf(outcome), ...signsSeen(evidence)].join(': ').slice(0, 512),
   });
+}
+
+/** What was seen of a suspect that could not be logged in to; our own words and addresses only. */
+function signsSeen(evidence: Evidence): string[] {
+  if (evidence.kind !== 'noSession' || evidence.signs === undefined) return [];
+  const { signs } = evidence;
+  if (signs.kind === 'alive') return [signs.signs.join(', ')];
+  return signs.kind === 'ambiguous' ? [signs.why] : [];
 }
 
 /** A verdict that says nothing, because this host failed before it could know anything. */

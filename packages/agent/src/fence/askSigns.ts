@@ -4,7 +4,7 @@ import { judgeSigns, type SignsJudgement } from './judgeSigns.js';
 import type { SignsOfLife } from './signsOfLife.js';
 
 /** A login usually succeeds sooner than this; only then nothing else needs to be asked. */
-const HEAD_START_MS = 150;
+const HEAD_START_MS = 75;
 const DEFAULT_AGENT_PORT = 7_070;
 const DEFAULT_SSH_PORT = 22;
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseNeighbour, parseRouteGet } from './parseIp.js';
+import { parseNeighbour, parseRouteGet, signOfEntry } from './parseIp.js';
 
 test.each([
   ['[{"dst":"10.77.1.11","dev":"mgmt","prefsrc":"10.77.1.12","flags":[]}]', { device: 'mgmt' }],
@@ -32,4 +32,14 @@ test.each([
   ['nonsense', 'unknown'],
 ])('F23: neighbour %s is %s', (stdout, sign) => {
   expect(parseNeighbour(stdout)).toBe(sign);
+});
+
+test.each([
+  ['reachable', true, 'reachable'],
+  ['reachable', false, 'unknown'],
+  ['failed', false, 'failed'],
+  ['failed', true, 'failed'],
+  ['unknown', true, 'unknown'],
+] as const)('F23: an entry that is %s, probed %s, says %s', (seen, probed, sign) => {
+  expect(signOfEntry(seen, probed)).toBe(sign);
 });

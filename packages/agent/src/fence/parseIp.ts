@@ -22,6 +22,12 @@ export function parseNeighbour(stdout: string): NeighbourSign {
   return states.length > 0 && states.every((state) => FAILED.has(state)) ? 'failed' : 'unknown';
 }
 
+/** What an entry says after `probed`: was it asked by force since the look began? */
+export function signOfEntry(seen: NeighbourSign, probed: boolean): NeighbourSign {
+  // safety: F23: an entry that was learnt before may be 30 s old; only an answer to a probe is a sign
+  return seen === 'reachable' && !probed ? 'unknown' : seen;
+}
+
 function parseRows(stdout: string): Record<string, unknown>[] {
   try {
     const rows: unknown = JSON.parse(stdout);

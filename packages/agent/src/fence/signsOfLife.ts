@@ -44,7 +44,7 @@ export interface LookTarget {
 export interface SignsOfLife {
   /**
    * Tries every port, ICMP and the neighbour table (with a forced probe) of every address, all at
-   * once, until `withinMs` is over. Settles then at the latest; earlier only if each of them has
+   * once, until `withinMs` is over. Settles then, plus 300 ms at most; earlier only if each of them has
    * given its last word. Never throws; what could not be looked at is `unknown`.
    */
   look(

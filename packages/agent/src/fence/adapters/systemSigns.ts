@@ -1,6 +1,6 @@
 import { connect, isIP } from 'node:net';
 import { sleep, type Clock } from '@fenceline/common';
-import { parseNeighbour, parseRouteGet } from '../parseIp.js';
+import { parseNeighbour, parseRouteGet, signOfEntry } from '../parseIp.js';
 import type { AddressSigns, NeighbourSign, SignsOfLife, TcpSign, Way } from '../signsOfLife.js';
 import { failureOfErrno } from './connectFirst.js';
 import { runTool } from './runTool.js';
@@ -13,6 +13,7 @@ interface Look {
 }
 
 const PROBE_EVERY_MS = 200;
+const LAST_LOOK_MS = 300;
 /** `ping` counts in whole seconds; its own end is a second late at most. */
 const PING_EVERY_S = '0.5';
 
@@ -37,10 +38,6 @@ async function lookAt(
     neighbourSign(address, look),
   ]);
   return { address, way, tcp, icmp, neighbour };
-}
-
-function timeLeft({ clock, untilMs }: Look): boolean {
-  return clock.monotonicMs() < untilMs;
 }
 
 function leftMs({ clock, untilMs }: Look): number {
@@ -93,40 +90,37 @@ async function pingSign(address: string, look: Look): Promise<AddressSigns['icmp
   return code === 1 ? 'silent' : 'unknown';
 }
 
-/** Forces a probe and watches the entry until it says something or the time is over. */
+/**
+ * Forces a probe and watches the entry to the end: INCOMPLETE counts only if it is still so then,
+ * and an entry under probe needs 3 s to become FAILED.
+ */
 async function neighbourSign(
   address: string,
   look: Look,
 ): Promise<{ way: Way | undefined; neighbour: NeighbourSign }> {
-  const limits = (): { ms: number; signal: AbortSignal } => ({
-    ms: leftMs(look),
-    signal: look.signal,
-  });
   if (isIP(address) === 0) return { way: undefined, neighbour: 'unknown' };
-  const way = parseRouteGet(
-    (await runTool('ip', ['-j', 'route', 'get', address], limits())).stdout,
-  );
+  const route = await runTool('ip', ['-j', 'route', 'get', address], toolLimits(look));
+  const way = parseRouteGet(route.stdout);
   if (way === undefined || way.gateway !== undefined) return { way, neighbour: 'unknown' };
   const entry = [address, 'dev', way.device];
   let probed = false;
-  let neighbour: NeighbourSign = 'unknown';
-  // To the end: INCOMPLETE counts only if it is still so then.
-  while (neighbour !== 'reachable' && !look.signal.aborted && timeLeft(look)) {
-    // safety: an entry that was learnt before may be 30 s old; only an answer to a probe is a sign
-    if (!probed) {
-      const change = ['neigh', 'change', ...entry, 'nud', 'probe'];
-      probed = (await runTool('ip', change, limits())).code === 0;
-    }
-    const show = await runTool('ip', ['-j', 'neigh', 'show', 'to', ...entry], limits());
-    if (show.code === undefined) break;
+  for (;;) {
+    const last = look.signal.aborted || look.clock.monotonicMs() >= look.untilMs;
+    const show = await runTool('ip', ['-j', 'neigh', 'show', 'to', ...entry], toolLimits(look));
     const seen = parseNeighbour(show.stdout);
-    neighbour = seen === 'reachable' && !probed ? 'unknown' : seen;
-    if (neighbour !== 'reachable') await pause(look);
+    const neighbour = signOfEntry(seen, probed);
+    if (last || neighbour === 'reachable') return { way, neighbour };
+    // An entry that failed is asked again by the packets of the other looks, from its beginning.
+    if (!probed && seen !== 'failed') {
+      const change = ['neigh', 'change', ...entry, 'nud', 'probe'];
+      probed = (await runTool('ip', change, toolLimits(look))).code === 0;
+    }
+    const ms = Math.min(PROBE_EVERY_MS, leftMs(look));
+    await sleep(look.clock, ms, look.signal).catch(() => undefined);
   }
-  return { way, neighbour };
 }
 
-async function pause(look: Look): Promise<void> {
-  const ms = Math.min(PROBE_EVERY_MS, leftMs(look));
-  await sleep(look.clock, ms, look.signal).catch(() => undefined);
+/** The last look at the table is taken when the time is over, and may take a moment itself. */
+function toolLimits(look: Look): { ms: number; signal: AbortSignal } {
+  return { ms: leftMs(look) + LAST_LOOK_MS, signal: look.signal };
 }

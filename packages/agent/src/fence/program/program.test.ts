@@ -15,12 +15,19 @@ const HOST = 'aaaaaaaa-2222-3333-4444-555555555555';
 const NONCE = '00112233445566778899aabbccddeeff';
 
 const VIRSH = `#!/bin/bash
-# Answers as the file "virsh" says: ok (shut off), running, hang, dead.
+# Answers as the file "virsh.mode" says: ok (shut off), running, unknown VM, broken connection …
 mode=$(cat "$SANDBOX/virsh.mode")
 echo "$*" >>"$SANDBOX/virsh.log"
 while [[ $1 == -* ]]; do [[ $1 != -c ]] || shift; shift; done
 [[ $1 != destroy ]] || { [[ $mode != hang ]] || exec sleep 1000; exit 0; }
 [[ $mode != hang ]] || exec sleep 1000
+if [[ $mode == unknown || $mode == broken ]]; then
+  u=\${1#echo @ }; u=\${u%%;*}
+  echo "@ $u"
+  for i in 1 2; do echo "error: failed to get domain '$u'" >&2; done
+  [[ $mode != broken ]] || echo 'error: Cannot recv data: Connection reset by peer' >&2
+  exit 1
+fi
 [[ $mode != dead ]] || { echo "error: failed to connect to the hypervisor" >&2; exit 1; }
 IFS=';' read -ra words <<<"$1"
 for word in "\${words[@]}"; do
@@ -54,7 +61,7 @@ alive() { kill -0 "$1" 2>/dev/null && [[ $(cut -d' ' -f3 /proc/$1/stat) != Z ]] 
 
 interface Options {
   script: string;
-  virsh?: 'ok' | 'running' | 'hang' | 'dead';
+  virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
   /** Pid 1 of the namespace gets these arguments: a qemu that SIGKILL from inside can't end. */
   unkillable?: 'qemu' | 'zombieLeader';
 }
@@ -83,6 +90,34 @@ int main(int argc, char **argv) {
   for (;;) pause();
 }`;
 
+/** Lets opens below /proc/PID of one process, or the listing of /proc, fail as without memory. */
+const ENOMEM = `
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+static int fails(const char *path) {
+  const char *what = getenv("ENOMEM_AT");
+  if (what && path && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 1; }
+  return 0;
+}
+#define OPEN(name) int name(const char *path, int flags, ...) { \\
+  va_list ap; va_start(ap, flags); int mode = va_arg(ap, int); va_end(ap); \\
+  if (fails(path)) return -1; \\
+  return ((int (*)(const char *, int, int))dlsym(RTLD_NEXT, #name))(path, flags, mode); }
+OPEN(open)
+OPEN(open64)
+DIR *opendir(const char *path) {
+  const char *what = getenv("ENOMEM_DIR");
+  if (what && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 0; }
+  return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+}`;
+
 let tools = '';
 const haveGcc = spawnSync('gcc', ['--version']).status === 0;
 const asRoot = process.getuid?.() === 0;
@@ -102,6 +137,9 @@ beforeAll(() => {
     const args = ['-O1', '-pthread', '-o', join(tools, name), join(tools, `${name}.c`)];
     expect(spawnSync('gcc', args).status).toBe(0);
   }
+  writeFileSync(join(tools, 'ENOMEM.c'), ENOMEM);
+  const lib = ['-shared', '-fPIC', '-o', join(tools, 'ENOMEM.so'), join(tools, 'ENOMEM.c'), '-ldl'];
+  if (haveGcc) expect(spawnSync('gcc', lib).status).toBe(0);
 });
 afterAll(() => rmSync(tools, { recursive: true, force: true }));
 
@@ -359,6 +397,48 @@ KEEPER
     }
   });
 
+  test('F21: "no such VM" is an answer of libvirt, but not over a connection that breaks', async () => {
+    for (const [virsh, daemon] of [
+      ['unknown', 'alive daemon'],
+      ['broken', 'gone daemon'],
+    ] as const) {
+      const { out } = await play({
+        virsh,
+        script: `${LIBVIRTD}; fence 7 ${DISK}; alive $DAEMON daemon`,
+      });
+      expect([virsh, verdictOf(out), out.at(-1)]).toEqual([virsh, 'dead', daemon]);
+    }
+  });
+
+  (haveGcc ? test : test.skip).each([
+    ['ENOMEM_AT=/proc/$LAST/', 'one process can not be looked at'],
+    ['ENOMEM_DIR=/proc', 'the list of processes is empty'],
+  ])('F21: without memory (%s) it has not looked, and nothing is dead: %s', async (where) => {
+    const { out } = await play({
+      script: `
+        qemu -uuid $VM
+        export DEADLINE=900
+        order 7 ${DISK} >order.txt
+        ( export LD_PRELOAD=$TOOLS/ENOMEM.so ${where}; ${PROGRAM} <order.txt )
+        alive $LAST qemu`,
+    });
+    expect(verdictOf(out)).not.toBe('dead');
+    expect(verdictOf(out)).not.toBe('none');
+    expect(linesOf(out, 'end')).toHaveLength(1);
+  });
+
+  (haveGcc ? test : test.skip)(
+    'F25: a clock that can not be read ends it, it never waits for ever',
+    async () => {
+      const { out } = await play({
+        script: `
+        DEADLINE=3000 order 7 ${DISK} >order.txt
+        ( export LD_PRELOAD=$TOOLS/ENOMEM.so ENOMEM_AT=/proc/uptime; ${PROGRAM} <order.txt )`,
+      });
+      expect(out.at(-1)).toMatch(/^refused no-clock/);
+    },
+  );
+
   test('F34: a child of libvirt that is not a qemu yet may become one: not dead while it is there', async () => {
     const { out } = await play({
       virsh: 'hang',
@@ -498,6 +578,46 @@ SYNC
     expect(out).not.toContain('early');
   });
 
+  test('F21a: a flush that began before a death is worth nothing', async () => {
+    const { out } = await play({
+      script: `
+        cat >bin/sync <<'SYNC'
+#!/bin/bash
+[[ $* == *img* ]] || exec /bin/sync "$@"
+if mkdir "$SANDBOX/first" 2>/dev/null; then exec sleep 0.6; fi
+sleep 0.9; exit 1
+SYNC
+        chmod +x bin/sync
+        ( until [[ -d first ]]; do :; done
+          exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) &
+        fence 7 ${DISK}`,
+    });
+    expect(linesOf(out, 'pid')).toHaveLength(1);
+    expect(linesOf(out, 'disk')[0]).toMatch(/drained=no$/);
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+
+  test.each([
+    ['exit 0', 'sees nothing at all'],
+    [`echo "find: '/proc/7/fd': Cannot allocate memory" >&2; exec /usr/bin/find "$@"`, 'fails'],
+  ])('F20a: a scan for writers that %s proves nothing (%s)', async (find) => {
+    const { out } = await play({
+      script: `
+        printf '%s\\n' '#!/bin/bash' ${JSON.stringify(find).replaceAll('$', '\\$')} >bin/find
+        chmod +x bin/find; DEADLINE=900 fence 7 ${DISK}`,
+    });
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+
+  test('F20a: without real names a writer could come by another path, so nothing is dead', async () => {
+    const { out } = await play({
+      script: `
+        printf '#!/bin/bash\\nexit 1\\n' >bin/realpath; chmod +x bin/realpath
+        DEADLINE=900 fence 7 ${DISK}`,
+    });
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+
   test('F25: the deadline holds when virsh and sync hang, and nothing is left running', async () => {
     const { out } = await play({
       virsh: 'hang',
@@ -533,7 +653,8 @@ SYNC
         done; sleep 0.5
         { echo 'fenceline-peer 1'; echo 'fence ${NONCE} token=- deadline_ms=15000 vms=500 grace_ms=50'
           for i in {0..499}; do
-            printf 'vm 22222222-2222-3333-4444-%012d epoch=7 disk=file:%s\\n' $i $PWD/$( ((i == 3)) && echo nowhere || echo img)
+            d=; ((i < 60)) && d=" disk=file:$PWD/img"; ((i == 3)) && d=' disk=file:/nowhere'
+            printf 'vm 22222222-2222-3333-4444-%012d epoch=7%s\\n' $i "$d"
           done; } | ${PROGRAM}
         ps -e -o args= | grep -c '[q]emu-system'`,
     });
