@@ -18,6 +18,8 @@ const transform = {
 
 const shared = {
   transform,
+  // Not in the folder for temporary files, which scripts/test takes away.
+  cacheDirectory: '<rootDir>/node_modules/.cache/jest',
   testEnvironment: 'node',
   // Jest adds `import` or `require` itself; named here, a `require` would get a module's ESM form.
   testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
