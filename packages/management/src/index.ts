@@ -18,3 +18,7 @@ export {
   type MemoryDatabase,
 } from './store/adapters/memoryDatabase.js';
 export { makeEvents, type Events } from './telemetry/events.js';
+export { composeServer } from './compose.js';
+export type { ComposeOptions, Server } from './composeTypes.js';
+export { realWorld } from './program/adapters/realWorld.js';
+export { runServer } from './program/serverProgram.js';

@@ -3,6 +3,7 @@ import { agentRoutes, type DestroyVmCmd, type DestroyVmRsp } from '@fenceline/pr
 import type { AgentGateway } from '../../hosts/agentGateway.js';
 import type { HostDirectory } from '../../hosts/contracts.js';
 import type { SettingsSource } from '../../settings/settings.js';
+import { askStatus } from '../../vms/askStatus.js';
 import type { Run } from '../../vms/runs/run.js';
 import type { Vm } from '../../vms/vm.js';
 import { agentAddress } from '../peerFencing.js';
@@ -30,6 +31,8 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
   return async (run, vm, { stop, gracefulMs, taskUuid }) => {
     const host = await deps.directory.find(run.hostUuid);
     if (host === undefined) return { refused: 'its host is not in the inventory' };
+    // A dead host must not cost the whole deadline of a kill: first, does anybody answer?
+    if ((await askStatus(deps, run)) === undefined) return { refused: 'its agent does not answer' };
     const { sshTimeoutSec, killGraceMs } = deps.settings.current().ha.preFence;
     const timeoutMs = sshTimeoutSec * 1_000;
     const command: DestroyVmCmd = {

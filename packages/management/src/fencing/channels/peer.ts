@@ -42,5 +42,5 @@ function firstProof({ run, vm }: ProofRequest, evidence: readonly PeerEvidence[]
       return { channel: 'peer', proof: judged.proof, why: `peer said ${one.outcome}` };
     reasons.push(one.detail === undefined ? judged.refused : `${judged.refused}: ${one.detail}`);
   }
-  return { channel: 'peer', why: reasons.join('; ') || 'no peer answered' };
+  return { channel: 'peer', why: [...new Set(reasons)].join('; ') || 'no peer answered' };
 }

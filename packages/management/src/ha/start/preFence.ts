@@ -69,12 +69,13 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
 
 async function tellProof(attempt: Attempt, raced: RaceResult, stored: ProofsTable): Promise<void> {
   const { deps, vm, task } = attempt;
+  const source = await sourceName(attempt, stored.source);
   await deps.events.record({
     kind: 'ha.fence.proof',
     hostUuid: stored.hostUuid,
     vmUuid: vm.uuid,
     taskUuid: task.uuid,
-    text: `proven: run ${stored.epoch} of ${vm.name} is over (${stored.kind}, ${stored.source})`,
+    text: `proven: run ${stored.epoch} of ${vm.name} is over (${stored.kind}, by ${source})`,
     facts: {
       proof: stored.kind,
       source: stored.source,
@@ -84,9 +85,17 @@ async function tellProof(attempt: Attempt, raced: RaceResult, stored: ProofsTabl
   });
 }
 
+/** `peer:<uuid>` as people call it. */
+async function sourceName({ deps }: Attempt, source: string): Promise<string> {
+  const [kind = '', id = ''] = source.split(/:(.*)/s);
+  const host = await deps.directory.find(id);
+  return `${kind} ${host?.name ?? id.split('/').at(-1) ?? id}`;
+}
+
 async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise<HaRefusal> {
-  const { deps, vm } = attempt;
+  const { deps, vm, task } = attempt;
   const hosts = await deps.directory.all();
   const nameOf = (uuid: string): string => hosts.find((host) => host.uuid === uuid)?.name ?? uuid;
-  return new HaRefusal(refusalText(vm, unproven, nameOf), waysOutOf(vm, unproven, nameOf));
+  const waysOut = waysOutOf(task.uuid, unproven, nameOf);
+  return new HaRefusal(refusalText(vm, unproven, nameOf), waysOut);
 }

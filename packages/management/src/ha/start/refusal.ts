@@ -26,14 +26,14 @@ export function refusalText(
 
 /** The manual ways out, as commands. */
 export function waysOutOf(
-  vm: { name: string },
+  taskUuid: string,
   unproven: readonly Unproven[],
   nameOf: (hostUuid: string) => string,
 ): string[] {
   const hosts = [...new Set(unproven.map(({ run }) => nameOf(run.hostUuid)))];
   return [
-    `fenceline task retry (the VM is ${vm.name})`,
-    ...hosts.map((host) => `fenceline host confirm-dead ${host}`),
-    `fenceline task abandon (the VM is ${vm.name})`,
+    `fenceline task retry ${taskUuid}`,
+    ...hosts.map((host) => `fenceline host confirm-dead ${host} --reason '…'`),
+    `fenceline task abandon ${taskUuid} --reason '…'`,
   ];
 }

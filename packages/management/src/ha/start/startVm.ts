@@ -26,7 +26,7 @@ export async function startHaVm(attempt: Attempt): Promise<void> {
   }
   throw new HaRefusal(
     `VM ${attempt.vm.name} was not started: ${failures.join('; ') || 'no host can take it'}`,
-    [`fenceline task retry (the VM is ${attempt.vm.name})`, 'fenceline host list'],
+    [`fenceline task retry ${attempt.task.uuid}`, 'fenceline host list'],
   );
 }
 
@@ -169,7 +169,7 @@ async function resolve(attempt: Attempt, run: Run, failure: Failure): Promise<st
     throw new HaRefusal(
       `the start of VM ${vm.name} on ${host?.name ?? run.hostUuid} failed (${failure.why}), and ` +
         `it is not proven that nothing runs there (${judged.refused})`,
-      [`fenceline task retry (the VM is ${vm.name})`],
+      [`fenceline task retry ${task.uuid}`],
     );
   const stored = await deps.ledger.close(judged.proof, task.uuid);
   attempt.proofDigests.push(stored.digest);
