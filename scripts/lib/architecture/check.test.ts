@@ -217,6 +217,32 @@ describe('the seam: impure things stand behind ports', () => {
   });
 });
 
+describe('no proof, no start is a type', () => {
+  test.each([
+    ["import { proofMaker } from '../fencing/proof.js';", 'src/ha/start.ts'],
+    ["import { FenceProof, proofMaker as make } from '../fencing/proof.js';", 'src/ha/start.ts'],
+    ["import * as proof from '../fencing/proof.js';", 'src/ha/start.ts'],
+    ["export { proofMaker } from './proof.js';", 'src/fencing/verdict.ts'],
+    ["const proof = await import('../fencing/proof.js');", 'src/ha/start.ts'],
+    ["import { proofMaker } from '../fencing/proof.js';", 'src/ha/start.test.ts'],
+  ])('F1: %s in %s is refused', (source, path) => {
+    const told = problemsOf(`packages/management/${path}`, source).join();
+    expect(told).toContain('only the rules of fencing make proofs');
+  });
+
+  test('F1: the rules of fencing make them, others take them', () => {
+    const make = "import { FenceProof, proofMaker } from '../proof.js';";
+    expect(problemsOf('packages/management/src/fencing/proofs/byPeer.ts', make)).toEqual([]);
+    const take = "import { FenceProof } from '../fencing/proof.js';";
+    expect(problemsOf('packages/management/src/ha/start.ts', take)).toEqual([]);
+  });
+
+  test('F1: the name is where this rule looks for it', () => {
+    const source = readFileSync(join(root, 'packages/management/src/fencing/proof.ts'), 'utf8');
+    expect(source).toContain('export function proofMaker(');
+  });
+});
+
 describe('rule files only compute', () => {
   const paths = ['src/ha/rules.ts', 'src/hosts/statusRules.ts', 'src/rules/alarms.ts'];
 

@@ -10,6 +10,7 @@ import {
   IMPURE_MODULES,
   kindOf,
   MAY_IMPORT,
+  RESERVED,
   WITHOUT_NODE,
 } from './rules.ts';
 import type { FileFacts, GlobalFact, ImportFact } from './scan.ts';
@@ -43,6 +44,7 @@ export function checkFile(facts: FileFacts, packages: readonly PackageFacts[]): 
       ...declared(each, kind, own),
       ...impureImport(each, kind),
       ...adapterImport(each, kind),
+      ...reservedImport(each, facts.path),
     ]),
     ...facts.globals.flatMap((each) => impureGlobal(each, kind)),
     ...(kind.rules ? ruleFile(facts) : []),
@@ -144,6 +146,15 @@ function adapterImport({ from, names, typeOnly, line }: ImportFact, kind: FileKi
   return names
     .filter((name) => COMMON_ADAPTERS.includes(name) || name === '*')
     .map((name) => ({ line, text: `${name} of @fenceline/common is an adapter: take its port` }));
+}
+
+/** Tests are no exception: a forged proof is none. */
+function reservedImport({ from, names, typeOnly, line }: ImportFact, path: string): Told[] {
+  if (typeOnly || !from.startsWith('.')) return [];
+  const target = posix.join(posix.dirname(path), from);
+  return RESERVED.filter((each) => each.from === target && !path.startsWith(each.folder))
+    .filter(({ name }) => names.includes(name) || names.includes('*'))
+    .map(({ name, why }) => ({ line, text: `${name} may not be imported here: ${why}` }));
 }
 
 function impureGlobal({ what, name, member, line }: GlobalFact, kind: FileKind): Told[] {

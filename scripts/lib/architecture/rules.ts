@@ -76,6 +76,16 @@ export const COMMON_ADAPTERS: readonly string[] = [
   'winstonLogger',
 ];
 
+/** Names that only one folder may import: whoever has them can make what others must be given. */
+export const RESERVED: readonly { name: string; from: string; folder: string; why: string }[] = [
+  {
+    name: 'proofMaker',
+    from: 'packages/management/src/fencing/proof.js',
+    folder: 'packages/management/src/fencing/proofs/',
+    why: 'only the rules of fencing make proofs',
+  },
+];
+
 /** What kind of file this is; it decides what it may touch. */
 export interface FileKind {
   package: string;
