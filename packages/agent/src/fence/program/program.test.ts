@@ -597,6 +597,23 @@ SYNC
     expect(verdictOf(out)).toBe('not-drained');
   });
 
+  test('F21: at the end of it all it looks once more', async () => {
+    const { out } = await play({
+      script: `
+        cat >bin/find <<'FIND'
+#!/bin/bash
+touch "$SANDBOX/scanning"; until [[ -e "$SANDBOX/second" ]]; do sleep 0.01; done
+exec /usr/bin/find "$@"
+FIND
+        chmod +x bin/find
+        ( until [[ -e scanning ]]; do sleep 0.01; done
+          exec -a qemu-system-x86_64 bash -c "touch second; $SPIN" -uuid $VM ) & SECOND=$!
+        fence 7 ${DISK}; alive $SECOND second`,
+    });
+    expect(out.at(-1)).toBe('gone second');
+    expect(verdictOf(out)).toBe('dead');
+  });
+
   test.each([
     ['exit 0', 'sees nothing at all'],
     [`echo "find: '/proc/7/fd': Cannot allocate memory" >&2; exec /usr/bin/find "$@"`, 'fails'],
