@@ -1,13 +1,17 @@
+import type { HostHandle } from '../hostHandle.js';
+import { LabError } from '../labError.js';
 import { sleep, until } from '../limits.js';
 import { Vms } from '../vms.js';
 import {
   expectThat,
+  fallsSilent,
   isSilent,
   qemuPid,
   sshFromMgr,
   sshWorks,
   startVm,
   thenHeal,
+  waitsForStorage,
   writes,
   type LabPromise,
 } from './kit.js';
@@ -44,6 +48,7 @@ export const faultPromises: readonly LabPromise[] = [
       const vm = await startVm(lab, h1);
       await thenHeal(h1, async () => {
         await h1.fault('freeze');
+        await fallsSilent(lab, vm.name);
         await isSilent(lab, vm.name);
         await h1.fault('thaw');
         await writes(lab, vm.name);
@@ -58,7 +63,7 @@ export const faultPromises: readonly LabPromise[] = [
       const vm = await startVm(lab, h1);
       await thenHeal(h1, async () => {
         await h1.fault('freeze');
-        await sleep(100); // what was on its way to the share has arrived
+        await fallsSilent(lab, vm.name);
         const before = lab.check(vm.name).counter;
         await h1.power('off');
         expectThat(lab.check(vm.name).counter === before, 'it wrote while it was switched off');
@@ -74,7 +79,7 @@ export const faultPromises: readonly LabPromise[] = [
         const vm = await startVm(lab, h1);
         await thenHeal(h1, async () => {
           await h1.fault(fault);
-          await sleep(100);
+          await fallsSilent(lab, vm.name);
           await isSilent(lab, vm.name);
         });
         await writes(lab, vm.name);
@@ -158,10 +163,7 @@ export const faultPromises: readonly LabPromise[] = [
       const vm = await startVm(lab, h1);
       await thenHeal(h1, async () => {
         await h1.fault('storage rohang');
-        await isSilent(lab, vm.name, 300);
-        const pid = await qemuPid(h1, vm.uuid);
-        expectThat(pid !== undefined, 'there is no qemu');
-        await h1.mustExec(['kill', '-9', String(pid)]);
+        const pid = await killWhileItHangs(h1, vm.uuid);
         const states = `cat /proc/${pid}/task/*/stat`;
         const zombie = async () => / Z /.test((await h1.exec(['cat', `/proc/${pid}/stat`])).stdout);
         await until(zombie, { limitMs: 20_000, what: 'the zombie' });
@@ -183,8 +185,7 @@ export const faultPromises: readonly LabPromise[] = [
       const vm = await startVm(lab, h1);
       await thenHeal(h1, async () => {
         await h1.fault('storage rohang');
-        await sleep(200);
-        await h1.mustExec(['pkill', '-9', '-f', `[q]emu-system.*${vm.uuid}`]);
+        await killWhileItHangs(h1, vm.uuid);
         await new Vms(lab).start(vm.name, h2.name);
         await writes(lab, vm.name);
         // While nobody runs, the late write cannot be overwritten before anybody saw it.
@@ -208,6 +209,15 @@ export const faultPromises: readonly LabPromise[] = [
     },
   },
 ];
+
+/** SIGKILL to a VM's qemu while one of its requests hangs. */
+async function killWhileItHangs(host: HostHandle, uuid: string): Promise<number> {
+  const pid = await qemuPid(host, uuid);
+  if (pid === undefined) throw new LabError('There is no qemu.');
+  await waitsForStorage(host, pid);
+  await host.mustExec(['kill', '-9', String(pid)]);
+  return pid;
+}
 
 function quote(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join(' ');

@@ -3,7 +3,7 @@ import { Vms } from '../vms.js';
 import {
   counterOf,
   expectThat,
-  isSilent,
+  fallsSilent,
   qemuPid,
   sshWorks,
   startVm,
@@ -31,7 +31,7 @@ export const hostPromises: readonly LabPromise[] = [
       expectThat((await qemuPid(h1, two.uuid)) === undefined, "h1 sees h2's qemu");
       await h1.mustExec(['pkill', '-9', '-f', '[q]emu-system']);
       await writes(lab, two.name);
-      await isSilent(lab, one.name);
+      await fallsSilent(lab, one.name);
       await Promise.all([one, two].map((vm) => new Vms(lab).delete(vm.name)));
     },
   },

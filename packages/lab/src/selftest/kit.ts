@@ -54,12 +54,29 @@ export async function isSilent(lab: Lab, disk: string, ms = 400): Promise<void> 
   expectThat(after === before, `disk ${disk} was written ${after - before} times meanwhile`);
 }
 
+/** Like `isSilent`, after what was on its way to the share has arrived. */
+export async function fallsSilent(lab: Lab, disk: string): Promise<void> {
+  const silent = async () => {
+    const before = counterOf(lab, disk);
+    await sleep(400);
+    return counterOf(lab, disk) === before;
+  };
+  await until(silent, { limitMs: 3_000, what: `disk ${disk} to be left alone` });
+}
+
 /** The pid of a VM's qemu as its host counts; undefined if pgrep finds none. */
 export async function qemuPid(host: NodeHandle, uuid: string): Promise<number | undefined> {
   // The brackets keep pgrep from finding a shell that has this pattern in its own command line.
   const { stdout } = await host.exec(['pgrep', '-f', `[q]emu-system.*${uuid}`]);
   const pid = Number(stdout.split('\n')[0]);
   return pid > 0 ? pid : undefined;
+}
+
+/** Waits until a thread of this qemu waits for the host's storage. */
+export async function waitsForStorage(host: NodeHandle, pid: number): Promise<void> {
+  const command = ['sh', '-c', `grep -q request_wait_answer /proc/${pid}/task/*/wchan`];
+  const waits = async () => (await host.exec(command)).code === 0;
+  await until(waits, { limitMs: patienceMs, what: 'a request to hang' });
 }
 
 /** What an ssh client on `mgr` sees of a host within 2 s. */
