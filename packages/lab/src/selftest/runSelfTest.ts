@@ -53,7 +53,12 @@ export async function runSelfTest({ only, say }: SelfTestOptions): Promise<boole
 export async function startTestLab(): Promise<Lab> {
   const dir = mkdtempSync(path.join(os.tmpdir(), 'fenceline-lab-'));
   const lab = Lab.open({ dir, endsWithMe: true, locks: false });
-  await lab.up(3);
+  try {
+    await lab.up(3);
+  } catch (error) {
+    await endTestLab(lab);
+    throw error;
+  }
   return lab;
 }
 
