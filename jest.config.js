@@ -49,7 +49,7 @@ export default {
     {
       ...shared,
       displayName: 'lab',
-      testMatch: ['<rootDir>/packages/*/src/**/*.e2e.test.ts'],
+      testMatch: ['<rootDir>/packages/*/{src,test}/**/*.e2e.test.ts'],
     },
   ],
   testTimeout: 20_000,
