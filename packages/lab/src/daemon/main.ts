@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { findAcceleration } from '../acceleration.js';
 import { cgroupLayout } from '../cgroups.js';
@@ -17,12 +17,12 @@ import { LabDaemon } from './daemon.js';
 async function main(): Promise<void> {
   const [dir, locks, bond, pid, start] = process.argv.slice(2);
   const paths = labPaths(dir);
-  mkdirSync(paths.dir, { recursive: true, mode: 0o755 });
+  const starter = { pid: Number(pid), start: Number(start) };
+  if (!isRunning(starter)) return; // gone already: touch nothing
   process.env['PATH'] = nodeEnvironment()['PATH']; // with the system folders: ip, nft
   takeLock(paths);
   const made: { daemon?: LabDaemon } = {};
   const end = () => void (made.daemon ? made.daemon.end() : process.exit(0));
-  const starter = { pid: Number(pid), start: Number(start) };
   watch(starter, { end, until: () => bond === 'keep' && made.daemon?.isUp === true });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end);
   process.on('uncaughtException', (error) => {
