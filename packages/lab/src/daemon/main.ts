@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   await daemon.listen();
 }
 
-/** Ends this process if another daemon serves this directory */
+/** Ends this process if another daemon serves this directory. @throws LabError if that is unclear. */
 function takeLock(paths: LabPaths): void {
   const file = path.join(paths.dir, 'daemon.lock');
   const own = JSON.stringify(identify(process.pid));
@@ -56,15 +56,19 @@ function takeLock(paths: LabPaths): void {
 
 function dropDeadLock(file: string): void {
   const holder = readHolder(file);
-  if (holder && isRunning(holder)) {
-    process.exit(servedAlready);
-  }
+  if (holder && isRunning(holder)) process.exit(servedAlready);
   // By renaming it first, only one of several that find it dead takes it away.
   const grave = `${file}.${process.pid}`;
   try {
     renameSync(file, grave);
   } catch {
     return;
+  }
+  // It may have become another one's since it was read.
+  const taken = readHolder(grave);
+  if (taken && isRunning(taken)) {
+    renameSync(grave, file);
+    process.exit(servedAlready);
   }
   rmSync(grave, { force: true });
 }
