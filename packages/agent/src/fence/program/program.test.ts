@@ -19,7 +19,7 @@ const VIRSH = `#!/bin/bash
 mode=$(cat "$SANDBOX/virsh.mode")
 echo "$*" >>"$SANDBOX/virsh.log"
 while [[ $1 == -* ]]; do [[ $1 != -c ]] || shift; shift; done
-[[ $1 != destroy ]] || { [[ $mode != hang ]] || exec sleep 1000; exit 0; }
+[[ $1 != destroy ]] || { [[ $mode != hang ]] || exec sleep 1000; touch "$SANDBOX/destroyed"; exit 0; }
 [[ $mode != hang ]] || exec sleep 1000
 if [[ $mode == unknown || $mode == broken ]]; then
   u=\${1#echo @ }; u=\${u%%;*}
@@ -101,8 +101,11 @@ const ENOMEM = `
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 static int fails(const char *path) {
   const char *what = getenv("ENOMEM_AT");
+  const char *when = getenv("ENOMEM_WHEN");
+  if (when && access(when, F_OK) != 0) return 0;
   if (what && path && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 1; }
   return 0;
 }
@@ -114,7 +117,7 @@ OPEN(open)
 OPEN(open64)
 DIR *opendir(const char *path) {
   const char *what = getenv("ENOMEM_DIR");
-  if (what && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 0; }
+  if (what && strncmp(path, what, 5) == 0 && strlen(path) <= 6) { errno = ENOMEM; return 0; }
   return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
 }`;
 
@@ -419,6 +422,11 @@ KEEPER
         qemu -uuid $VM
         export DEADLINE=900
         order 7 ${DISK} >order.txt
+        cat >bin/find <<'FIND'
+#!/bin/bash
+exec env -u LD_PRELOAD bash -c 'exec /usr/bin/find /proc/[0-9]*/fd -mindepth 1 -printf "%p %l\\0"'
+FIND
+        chmod +x bin/find
         ( export LD_PRELOAD=$TOOLS/ENOMEM.so ${where}; ${PROGRAM} <order.txt )
         alive $LAST qemu`,
     });
@@ -426,6 +434,21 @@ KEEPER
     expect(verdictOf(out)).not.toBe('none');
     expect(linesOf(out, 'end')).toHaveLength(1);
   });
+
+  (haveGcc ? test : test.skip)(
+    'F21: a qemu that was seen and can not be looked at any more is alive, not gone',
+    async () => {
+      const { out } = await play({
+        unkillable: 'qemu',
+        script: `
+          export DEADLINE=900; order 7 ${DISK} >order.txt
+          env LD_PRELOAD=$TOOLS/ENOMEM.so ENOMEM_AT=/proc/1/stat ENOMEM_WHEN=$PWD/destroyed \
+            ${PROGRAM} <order.txt`,
+      });
+      expect(linesOf(out, 'pid')).toHaveLength(1);
+      expect(verdictOf(out)).toBe('alive');
+    },
+  );
 
   (haveGcc ? test : test.skip)(
     'F25: a clock that can not be read ends it, it never waits for ever',
