@@ -107,6 +107,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     channels: options.channels?.(standard) ?? standard,
     extensions: options.beforeHaStart ?? [],
     judgementOf: hostFailures.judgementOf,
+    fencing: { began: hostFailures.began, refused: hostFailures.refused },
     refusals: dispatch.refusals,
   };
 
@@ -170,7 +171,11 @@ function marksOf({ liveness }: Hosts, log: Logger): HostFencingMarks {
         log.info('the mark of a host stays', { hostUuid, error: messageOf(error) }),
       );
     };
-  return { fencingBegan: quietly(liveness.fenceBegan), fenced: quietly(liveness.fenceDone) };
+  return {
+    fencingBegan: quietly(liveness.fenceBegan),
+    fencingCalledOff: quietly(liveness.fenceCalledOff),
+    fenced: quietly(liveness.fenceDone),
+  };
 }
 
 /** The ledger, telling the HA domain of every run that was closed. */

@@ -34,7 +34,6 @@ export const serverMeanings: Meanings = {
     'What a silent host leads to while no storage heartbeat exists. With `alarm` nobody is fenced without a person.',
   'ha.restart.backoffMin':
     'Delays of the attempts of one HA task: the first value before the first one, the last repeats. A change of the cluster begins anew.',
-  'ha.restart.perHost': 'HA starts at one time on one destination. Not used yet.',
   'ha.restart.inAll': 'HA starts at one time in all.',
   'ha.restart.startTimeoutMs':
     'The start command, and then once more until the VM is seen running.',

@@ -46,8 +46,10 @@ describe('after a call that failed', () => {
     expect(afterFailure(error)).toMatchObject({ step, alarm, endpointMissing: false });
   });
 
-  test('F15: an older agent has no such endpoint: its own words, then the next', () => {
-    const missing = new DomainError('NO_SUCH_ROUTE', 'x');
+  test.each([
+    ['its bare 404', new DomainError('NO_SUCH_ROUTE', 'x')],
+    ['its own words', new RemoteError(404, { code: 'NO_SUCH_ROUTE', message: 'no such route' })],
+  ])('F15: an older agent has no such endpoint (%s): then the next', (_how, missing) => {
     expect(afterFailure(missing)).toMatchObject({
       step: 'next',
       why: 'agent endpoint not found',

@@ -40,12 +40,18 @@ export interface PeerFailure {
 /** After a call that failed (F14, F15). */
 export function afterFailure(thrown: unknown): PeerFailure {
   const base = { step: 'next', why: messageOf(thrown), alarm: false } as const;
-  if (thrown instanceof DomainError && thrown.code === 'NO_SUCH_ROUTE')
+  if (isMissingRoute(thrown))
     return { ...base, why: 'agent endpoint not found', endpointMissing: true };
   if (thrown instanceof RemoteError) return { ...afterRefusal(thrown), endpointMissing: false };
   if (thrown instanceof TransportError || thrown instanceof BadAnswerError)
     return { ...base, endpointMissing: false };
   return { ...base, alarm: true, endpointMissing: false };
+}
+
+/** An older agent says so with a code; something else at that port with a bare 404. */
+function isMissingRoute(thrown: unknown): boolean {
+  const told = thrown instanceof DomainError || thrown instanceof RemoteError;
+  return told && thrown.code === 'NO_SUCH_ROUTE';
 }
 
 function afterRefusal(error: RemoteError): Omit<PeerFailure, 'endpointMissing'> {

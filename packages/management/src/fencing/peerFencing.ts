@@ -109,8 +109,10 @@ async function askPeer(
   question: Question,
   asked: readonly Asked[],
 ): Promise<void> {
-  const prefix = `[HA pre-fence suspect=${question.suspect.uuid} peer=${question.peer.uuid}]`;
-  const log = deps.log.child({ vms: asked.map(({ order }) => order.message.vmUuid) }, prefix);
+  // F31: one search for a VM's uuid tells the story on all machines.
+  const vms = asked.map(({ order }) => order.message.vmUuid).join(',');
+  const prefix = `[HA pre-fence vm=${vms} suspect=${question.suspect.uuid} peer=${question.peer.uuid}]`;
+  const log = deps.log.child(taskIdOf(asked), prefix);
   log.info('asking a peer to fence');
   try {
     const evidence = await callPeer(deps, question, asked);

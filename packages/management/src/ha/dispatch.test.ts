@@ -106,7 +106,7 @@ describe('F10: a server that ends in the middle', () => {
       hostUuid: hostUuid(2),
       bootId: 'boot-2',
       liveOn: [],
-      silentForMs: () => 0,
+      lastSignOfLifeMs: () => undefined,
     });
     world.hosts[1]?.start({ vmUuid: VM, epoch: run.epoch } as never);
     await world.dispatch.start();

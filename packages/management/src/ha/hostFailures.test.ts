@@ -27,6 +27,7 @@ async function makeWorld() {
     log: silentLogger,
     marks: {
       fencingBegan: async () => void marks.push('fencing'),
+      fencingCalledOff: async () => void marks.push('called off'),
       fenced: async () => void marks.push('fenced'),
     },
     dispatch: {
@@ -57,7 +58,43 @@ describe('a host that is judged to be fenced', () => {
     expect(world.dispatched).toEqual([OTHER, VM]);
     await world.judged();
     expect(await world.tasks.open()).toHaveLength(2);
-    expect(world.marks).toEqual(['fencing']);
+  });
+
+  test('D7: it is marked while proof is sought, and no longer after a refusal', async () => {
+    const world = await makeWorld();
+    await world.failures.began(hostUuid(1));
+    expect(world.marks).toEqual([]);
+    await world.judged();
+    await world.failures.began(hostUuid(1));
+    await world.failures.refused(hostUuid(1));
+    expect(world.marks).toEqual(['fencing', 'called off']);
+  });
+
+  test('F8: its VMs are shown as unknown: nobody sees them any more', async () => {
+    const world = await makeWorld();
+    await world.judged();
+    const states = await world.store.db.selectFrom('vms').select('state').execute();
+    expect(states).toEqual([{ state: 'Unknown' }, { state: 'Unknown' }]);
+  });
+
+  test('a task that a person abandoned is not opened anew by the same failure', async () => {
+    const world = await makeWorld();
+    await world.judged();
+    const task = await world.tasks.openTaskOf(VM);
+    await world.clock.advance(1_000);
+    await world.tasks.endAttempt(task?.uuid ?? '', 0, {
+      state: 'abandoned',
+      success: false,
+      ended: true,
+      proofDigests: [],
+    });
+    await world.judged();
+    expect(await world.tasks.openTaskOf(VM)).toBeUndefined();
+    await world.clock.advance(1_000);
+    const lastSignOfLifeAt = new Date(world.clock.wallMs()).toISOString();
+    await world.store.db.updateTable('hosts').set({ lastSignOfLifeAt }).execute();
+    await world.judged();
+    expect(await world.tasks.openTaskOf(VM)).toBeDefined();
   });
 
   test('D9: unprotected VMs and those that a person stopped are left alone', async () => {
@@ -91,10 +128,10 @@ describe('a host that is judged to be fenced', () => {
     const world = await makeWorld();
     await world.judged();
     await world.failures.runClosed(hostUuid(1));
-    expect(world.marks).toEqual(['fencing']);
+    expect(world.marks).toEqual([]);
     await world.store.db.updateTable('runs').set({ state: 'closed' }).execute();
     await world.failures.runClosed(hostUuid(1));
-    expect(world.marks).toEqual(['fencing', 'fenced']);
+    expect(world.marks).toEqual(['fenced']);
   });
 });
 

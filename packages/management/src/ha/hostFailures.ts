@@ -23,6 +23,10 @@ export interface HostFailuresDeps {
 export interface HostFailures {
   judged(judgement: HostJudgement): Promise<void>;
   judgementOf(hostUuid: string): HostJudgement | undefined;
+  /** An attempt to close a run there begins. */
+  began(hostUuid: string): Promise<void>;
+  /** An attempt to close a run there ended without a proof. */
+  refused(hostUuid: string): Promise<void>;
   /** A run was closed: is the whole host proven over now? */
   runClosed(hostUuid: string): Promise<void>;
 }
@@ -35,10 +39,22 @@ export function makeHostFailures(deps: HostFailuresDeps): HostFailures {
       const before = judgements.get(judgement.hostUuid);
       const changed = before?.row !== judgement.row;
       judgements.set(judgement.hostUuid, judgement);
-      if (judgement.action === 'fence') await fenceHost(deps, judgement, changed);
+      if (changed && DOWN.includes(judgement.action)) await showUnknown(deps, judgement.hostUuid);
+      if (judgement.action === 'fence') await fenceHost(deps, judgement);
       else if (judgement.action === 'closeRebooted') await closeRebooted(deps, judgement);
       // Whatever else changed, tasks that wait look again without their back-off (D10).
       if (changed) await deps.dispatch.clusterChanged();
+    },
+    began: async (hostUuid) => {
+      const judgement = judgements.get(hostUuid);
+      if (judgement?.action === 'fence') await deps.marks.fencingBegan(hostUuid, judgement.why);
+    },
+    refused: async (hostUuid) => {
+      if (judgements.get(hostUuid)?.action === 'fence')
+        await deps.marks.fencingCalledOff(
+          hostUuid,
+          'an attempt ended without proof; it is retried',
+        );
     },
     runClosed: async (hostUuid) => {
       if (judgements.get(hostUuid)?.action !== 'fence') return;
@@ -48,15 +64,12 @@ export function makeHostFailures(deps: HostFailuresDeps): HostFailures {
   };
 }
 
+const DOWN: readonly string[] = ['alarm', 'fence'];
+
 /** Every protected VM with an open run there gets its task; most important first (D9). */
-async function fenceHost(
-  deps: HostFailuresDeps,
-  judgement: HostJudgement,
-  changed: boolean,
-): Promise<void> {
+async function fenceHost(deps: HostFailuresDeps, judgement: HostJudgement): Promise<void> {
   const vms = await protectedVms(deps, await deps.ledger.openRunsOnHost(judgement.hostUuid));
   if (vms.length === 0) return;
-  if (changed) await deps.marks.fencingBegan(judgement.hostUuid, judgement.why);
   for (const vm of vms) await bringBack(deps, vm, { judgement });
 }
 
@@ -73,9 +86,42 @@ async function bringBack(
     softAvoidHostUuids: [],
     preferredHostUuid,
   };
+  if (await givenUp(deps, vm, judgement.hostUuid)) return;
   const task = await deps.tasks.openOrCreate(wanted);
   if (task.attempt > 0) await deps.tasks.refresh(task.uuid, wanted);
   else await deps.dispatch.dispatch(task);
+}
+
+/**
+ * A person abandoned the VM's last task, and its host has shown no sign of life since: the same
+ * failure does not open another one.
+ */
+async function givenUp({ store }: HostFailuresDeps, vm: Vm, hostUuid: string): Promise<boolean> {
+  const task = await store.db
+    .selectFrom('haTasks')
+    .select(['state', 'endedAt'])
+    .where('vmUuid', '=', vm.uuid)
+    .orderBy('createdAt', 'desc')
+    .executeTakeFirst();
+  if (task?.state !== 'abandoned') return false;
+  const host = await store.db
+    .selectFrom('hosts')
+    .select('lastSignOfLifeAt')
+    .where('uuid', '=', hostUuid)
+    .executeTakeFirst();
+  return (host?.lastSignOfLifeAt ?? '') < (task.endedAt ?? '');
+}
+
+/** Nobody sees the host's VMs any more: they are shown as what they are, unknown (F8). */
+async function showUnknown({ store, ledger }: HostFailuresDeps, hostUuid: string): Promise<void> {
+  const vmUuids = (await ledger.openRunsOnHost(hostUuid)).map((run) => run.vmUuid);
+  await store.db
+    .updateTable('vms')
+    .set({ state: 'Unknown' })
+    .where('uuid', 'in', vmUuids)
+    .where('hostUuid', '=', hostUuid)
+    .where('state', '=', 'Running')
+    .execute();
 }
 
 /** The host runs under a new boot: its old runs are over once its barrier says so. */

@@ -87,6 +87,8 @@ export interface HostDirectory {
 /** What the HA domain tells the hosts domain: only it moves `liveness` to and from these (D7). */
 export interface HostFencingMarks {
   fencingBegan(hostUuid: string, why: string): Promise<void>;
+  /** An attempt ended, and not every run is closed. */
+  fencingCalledOff(hostUuid: string, why: string): Promise<void>;
   /** Every run on the host is proven over. */
   fenced(hostUuid: string, why: string): Promise<void>;
 }

@@ -58,15 +58,13 @@ export class AgentDownSettings {
 }
 
 export class RestartSettings {
-  /** Minutes before each retry of a refused HA task; the last one repeats. */
+  /** Minutes before each attempt of an HA task, the first one included; the last one repeats. */
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(32)
   @IsNumber({}, { each: true })
   @Min(0, { each: true })
   backoffMin: number[] = [0, 2, 6, 14, 30];
-  /** HA starts under way at one time on one destination. */
-  @IsInt() @Min(1) @Max(1_000) perHost = 4;
   /** HA starts under way at one time in all. */
   @IsInt() @Min(1) @Max(10_000) inAll = 32;
   /** From the start command to "seen running", milliseconds. */

@@ -25,6 +25,10 @@ export interface Events {
   listen(listener: (event: FenceEvent) => void): () => void;
 }
 
+/** So many are kept; older ones go now and then. */
+const KEPT_EVENTS = 100_000;
+const PRUNE_EVERY = 1_000;
+
 export function makeEvents(store: Store, clock: Clock, log: Logger): Events {
   const listeners = new Set<(event: FenceEvent) => void>();
   return {
@@ -44,6 +48,11 @@ export function makeEvents(store: Store, clock: Clock, log: Logger): Events {
         .values(row)
         .returning('id')
         .executeTakeFirstOrThrow();
+      if (id % PRUNE_EVERY === 0)
+        await on
+          .deleteFrom('events')
+          .where('id', '<=', id - KEPT_EVENTS)
+          .execute();
       log.info(event.text, { kind: event.kind, ...event.facts });
       for (const listener of listeners) listener({ ...row, id });
     },

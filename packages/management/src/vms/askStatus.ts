@@ -4,8 +4,8 @@ import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory } from '../hosts/contracts.js';
 import type { Run } from './runs/run.js';
 
-/** A host that is healthy answers at once; a sick one is for the proof channels. */
-const STATUS_LIMIT_MS = 3_000;
+/** Longer than an agent waits for a libvirt that hangs; what then comes is a process table. */
+const STATUS_LIMIT_MS = 8_000;
 
 /** Asks a host's agent for one VM; undefined if it does not answer in time. */
 export async function askStatus(

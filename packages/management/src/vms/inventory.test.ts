@@ -71,7 +71,7 @@ describe('what hosts report', () => {
   test('D13: a maybe run that is reported with its epoch is running', async () => {
     const world = await makeWorld();
     const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
-    await world.ledger.grant({ ...ask, silentForMs: () => 0 });
+    await world.ledger.grant({ ...ask, lastSignOfLifeMs: () => undefined });
     await world.changed(seen({ epoch: 1 }), 2);
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ state: 'running' }]);
     expect(await world.row()).toMatchObject({ state: 'Running', hostUuid: hostUuid(2) });

@@ -20,6 +20,7 @@ export async function startTestApi() {
   await seed(store);
   const [clock, random] = [systemClock, systemRandom];
   const base = new Settings();
+  base.ha.agentDown.withoutHeartbeat = 'fence';
   const { services, asked } = fakeServices(store);
   const tokens = makeTokens({ store, clock, random });
   const events = makeEvents(store, clock, log);

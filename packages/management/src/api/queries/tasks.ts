@@ -106,15 +106,21 @@ async function stepsOf(on: Queryable, taskUuid: string): Promise<StepView[]> {
   }));
 }
 
-/** The proofs that were made for a task, oldest first. */
+/** The proofs that were made for a task, or that its starts relied on, oldest first. */
 export async function proofsOf(on: Queryable, taskUuid: string): Promise<ProofView[]> {
+  const attempts = await on
+    .selectFrom('history')
+    .select('proofDigestsJson')
+    .where('taskUuid', '=', taskUuid)
+    .execute();
+  const digests = attempts.flatMap((row) => fromJson<string[]>(row.proofDigestsJson));
   const rows = await on
     .selectFrom('proofs')
     .leftJoin('hosts', 'hosts.uuid', 'proofs.hostUuid')
     .select(['sequence', 'proofs.uuid', 'taskUuid', 'kind', 'vmUuid', 'epoch', 'hostUuid'])
     .select(['proofs.bootId', 'source', 'factsJson', 'proofs.createdAt', 'expiresAt', 'usedAt'])
     .select(['voidedReason', 'previousDigest', 'digest', 'hosts.name as hostName'])
-    .where('taskUuid', '=', taskUuid)
+    .where((eb) => eb.or([eb('taskUuid', '=', taskUuid), eb('digest', 'in', digests)]))
     .orderBy('sequence')
     .execute();
   return rows.map(({ factsJson, ...row }) => ({ ...row, facts: fromJson<ViewFacts>(factsJson) }));

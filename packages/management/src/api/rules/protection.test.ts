@@ -66,7 +66,7 @@ describe('protected, or why not', () => {
   };
   const ha = new HaSettings();
   test.each([
-    [vm, hosts, 'active', true, 'peer, power'],
+    [vm, hosts, 'active', true, 'peer (while its SSH answers), power'],
     [{ ...vm, level: 'none' as const }, hosts, 'active', false, 'level is none'],
     [{ ...vm, stoppedByPerson: true }, hosts, 'active', false, 'a person stopped it'],
     [vm, hosts, 'disarmed', false, 'ha.mode is disarmed'],
@@ -75,7 +75,14 @@ describe('protected, or why not', () => {
     [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
     [vm, [h1], 'active', false, 'no other host of its cluster'],
   ] as const)('%#', (facts, all, mode, expected, text) => {
-    const found = protectionRule(all, { mode, preFence: ha.preFence })(facts);
+    const agentDown = { withoutHeartbeat: 'fence' as const };
+    const found = protectionRule(all, { mode, preFence: ha.preFence, agentDown })(facts);
     expect(found).toMatchObject({ protected: expected, text: expect.stringContaining(text) });
+  });
+
+  test('not while a silent host only raises an alarm, as it does by default', () => {
+    const found = protectionRule(hosts, ha)(vm);
+    expect(found.protected).toBe(false);
+    expect(found.text).toContain('ha.agentDown.withoutHeartbeat');
   });
 });

@@ -57,6 +57,9 @@ export function readyProofs(
   return [...(peer ? (['peer'] as const) : []), ...(power ? (['power'] as const) : [])];
 }
 
+/** The settings that decide whether anything would be done at all. */
+export type ProtectingSettings = Pick<HaSettings, 'mode' | 'preFence' | 'agentDown'>;
+
 export interface Protection {
   protected: boolean;
   /** One sentence: by what, or why not. */
@@ -70,7 +73,7 @@ export interface Protection {
  */
 export function protectionRule(
   hosts: readonly HostFacts[],
-  ha: Pick<HaSettings, 'mode' | 'preFence'>,
+  ha: ProtectingSettings,
 ): (vm: VmFacts) => Protection {
   const known = new Map<string, HostJudged>();
   const judge = (host: HostFacts): HostJudged => {
@@ -92,7 +95,7 @@ interface HostJudged {
 function protectionOf(
   vm: VmFacts,
   judged: HostJudged | undefined,
-  ha: Pick<HaSettings, 'mode' | 'preFence'>,
+  ha: ProtectingSettings,
 ): Protection {
   const { host } = vm;
   const proofs = judged?.proofs ?? [];
@@ -101,9 +104,13 @@ function protectionOf(
   if (vm.stoppedByPerson) return no('a person stopped it');
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
   if (host === undefined || judged === undefined) return no('it runs on no host');
+  // Honest before it matters: without a storage heartbeat this setting decides what is done.
+  if (ha.agentDown.withoutHeartbeat === 'alarm')
+    return no('a silent host only raises an alarm (ha.agentDown.withoutHeartbeat is alarm)');
   if (proofs.length === 0) return no(whyNoProof(host, ha.preFence.channels));
   if (!judged.hasDestination) return no('no other host of its cluster could take it');
-  return { protected: true, text: `if ${host.name} vanished: ${proofs.join(', ')}`, proofs };
+  const by = proofs.map((proof) => (proof === 'peer' ? 'peer (while its SSH answers)' : proof));
+  return { protected: true, text: `if ${host.name} failed: ${by.join(', ')}`, proofs };
 }
 
 function whyNoProof(host: HostFacts, channels: readonly ChannelName[]): string {

@@ -1,9 +1,8 @@
 import { messageOf } from '@fenceline/common';
 import { agentRoutes, type DestroyVmCmd, type DestroyVmRsp } from '@fenceline/protocol';
 import type { AgentGateway } from '../../hosts/agentGateway.js';
-import type { HostDirectory } from '../../hosts/contracts.js';
+import type { HostDirectory, HostInfo } from '../../hosts/contracts.js';
 import type { SettingsSource } from '../../settings/settings.js';
-import { askStatus } from '../../vms/askStatus.js';
 import type { Run } from '../../vms/runs/run.js';
 import type { Vm } from '../../vms/vm.js';
 import { agentAddress } from '../peerFencing.js';
@@ -12,6 +11,7 @@ import { proofByAgent } from '../proofs/byAgent.js';
 import type { ProofChannel } from './channel.js';
 
 const CALL_MARGIN_MS = 10_000;
+const PING_LIMIT_MS = 3_000;
 
 export interface OwnAgentDeps {
   gateway: AgentGateway;
@@ -32,7 +32,8 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
     const host = await deps.directory.find(run.hostUuid);
     if (host === undefined) return { refused: 'its host is not in the inventory' };
     // A dead host must not cost the whole deadline of a kill: first, does anybody answer?
-    if ((await askStatus(deps, run)) === undefined) return { refused: 'its agent does not answer' };
+    const silence = await silenceOf(deps, host);
+    if (silence !== undefined) return { refused: `its agent does not answer (${silence})` };
     const { sshTimeoutSec, killGraceMs } = deps.settings.current().ha.preFence;
     const timeoutMs = sshTimeoutSec * 1_000;
     const command: DestroyVmCmd = {
@@ -57,6 +58,15 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
     }
     return proofByAgent({ run, answer, vmDisks: vm.disks, stop });
   };
+}
+
+/** Asks for nothing that libvirt would have to answer: it may hang while the agent works. */
+async function silenceOf({ gateway }: OwnAgentDeps, host: HostInfo): Promise<string | undefined> {
+  const ask = { command: {}, deadlineMs: PING_LIMIT_MS };
+  return gateway.call(agentAddress(host), agentRoutes.ping, ask).then(
+    () => undefined,
+    (thrown: unknown) => messageOf(thrown),
+  );
 }
 
 /** The suspect's own agent says that its VM is not running, and keeps it so. */

@@ -83,7 +83,7 @@ const capped: [Partial<Inputs>, string, string][] = [
   [{ mode: 'detect-only' }, 'alarm', 'HA watches only'],
   [{ mode: 'disarmed' }, 'alarm', 'HA is off'],
   [{ ownNetworkFirst: true }, 'alarm', 'D3: all fell silent together'],
-  [{ hostState: 'Disabled' }, 'alarm', 'disabled'],
+  [{ hostState: 'Disabled' }, 'fence', 'no new VMs there; those that run stay guarded'],
   [{ hostState: 'Maintenance' }, 'none', 'somebody works on it'],
   [{ hostState: 'PreMaintenance' }, 'fence', 'its VMs have not left yet'],
   [{ mode: 'disarmed', evidence: { ...up, boot: 'new' } }, 'alarm', 'no starts while HA is off'],

@@ -69,6 +69,5 @@ function capDown({ action }: Wish, inputs: Inputs): Cap | undefined {
       why: 'all hosts of its cluster fell silent together: the own network of this server comes first',
     };
   if (inputs.mode !== 'active') return DISARMED;
-  if (inputs.hostState === 'Disabled') return { action: 'alarm', why: 'the host is disabled' };
   return undefined;
 }

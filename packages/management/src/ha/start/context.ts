@@ -11,6 +11,7 @@ import type { Events } from '../../telemetry/events.js';
 import type { Ledger } from '../../vms/runs/ledger.js';
 import type { RunWatch } from '../../vms/runWatch.js';
 import type { Vm } from '../../vms/vm.js';
+import type { HostFailures } from '../hostFailures.js';
 import type { HaTask } from '../tasks/task.js';
 import type { EndStep, Tasks } from '../tasks/tasks.js';
 
@@ -37,6 +38,8 @@ export interface HaStartDeps {
   closeOnHost: CloseOnHost;
   runWatch: RunWatch;
   extensions: readonly BeforeHaStartVm[];
+  /** Marks the host of a run while proof is sought; harmless for a host that is not suspect. */
+  fencing: Pick<HostFailures, 'began' | 'refused'>;
   /** The judgement in force of a host. */
   judgementOf: (hostUuid: string) => HostJudgement | undefined;
 }

@@ -46,6 +46,7 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
     taskUuid: task.uuid,
     text: `proof is sought that run ${run.epoch} of ${vm.name} is over`,
   });
+  await deps.fencing.began(run.hostUuid);
   const name = `fence run ${run.epoch} on ${run.hostUuid}`;
   const result = await recorded(attempt, name, async () => {
     const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
@@ -61,7 +62,10 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
     if (raced.proof === undefined) return { raced, stored: undefined };
     return { raced, stored: await deps.ledger.close(raced.proof, task.uuid) };
   });
-  if (result.stored === undefined) return { run, said: result.raced.said };
+  if (result.stored === undefined) {
+    await deps.fencing.refused(run.hostUuid);
+    return { run, said: result.raced.said };
+  }
   attempt.proofDigests.push(result.stored.digest);
   await tellProof(attempt, result.raced, result.stored);
   return undefined;

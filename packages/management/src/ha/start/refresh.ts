@@ -1,7 +1,7 @@
 import { messageOf } from '@fenceline/common';
 import { askStatus } from '../../vms/askStatus.js';
 import type { Run } from '../../vms/runs/run.js';
-import type { Attempt, HaStartDeps } from './context.js';
+import type { Attempt } from './context.js';
 
 /**
  * The open runs as they are now (F3). A run that its own healthy host reports alive is adopted:
@@ -11,7 +11,7 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
   const { deps, vm, log } = attempt;
   const voided = await deps.ledger.reviseProofs({
     vmUuid: vm.uuid,
-    silentForMs: (hostUuid) => silentForMs(deps, hostUuid),
+    lastSignOfLifeMs: (hostUuid) => deps.presence.lastSignOfLifeMs(hostUuid),
   });
   for (const reason of voided) log.warn('a proof no longer holds', { reason });
   const open = await deps.ledger.openRuns(vm.uuid);
@@ -23,15 +23,6 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
   }
   attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
   return open;
-}
-
-/** Milliseconds since the last sign of life; Infinity if there was none since the server started. */
-export function silentForMs(
-  { clock, presence }: Pick<HaStartDeps, 'clock' | 'presence'>,
-  hostUuid: string,
-): number {
-  const last = presence.lastSignOfLifeMs(hostUuid);
-  return last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last;
 }
 
 type Look = 'alive' | 'gone' | 'silent';

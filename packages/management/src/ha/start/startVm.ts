@@ -6,7 +6,6 @@ import { askStatus } from '../../vms/askStatus.js';
 import type { RunGrant } from '../../vms/runs/ledger.js';
 import type { Run } from '../../vms/runs/run.js';
 import { HaRefusal, recorded, type Attempt } from './context.js';
-import { silentForMs } from './refresh.js';
 
 /** Destinations tried in one attempt. */
 const MAX_DESTINATIONS = 3;
@@ -64,10 +63,12 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
       hostUuid: host.uuid,
       bootId,
       liveOn: await liveOn(attempt),
-      silentForMs: (hostUuid) => silentForMs(deps, hostUuid),
+      lastSignOfLifeMs: (hostUuid) => deps.presence.lastSignOfLifeMs(hostUuid),
     }),
   );
   const { run } = grant;
+  // The record names every proof that this start stands on, whoever made it.
+  attempt.proofDigests = [...new Set([...attempt.proofDigests, ...grant.reliesOn])];
   await deps.events.record({
     kind: 'ha.start.sent',
     hostUuid: host.uuid,

@@ -138,6 +138,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     runWatch: makeRunWatch(clock),
     extensions,
     judgementOf: (uuid) => judgements.get(uuid),
+    fencing: { began: async () => undefined, refused: async () => undefined },
     refusals,
   };
   bus.handle('HaStartVmInstance', {
@@ -261,6 +262,8 @@ function fakeGateway(byUuid: (uuid: string) => FakeHost, calls: Call[]): AgentGa
         const vm = host.vms.find((one) => one.vmUuid === vmUuid);
         return { ...(vm && { vm }), highestBegan: null, barrierEpoch: null, bootId: host.bootId };
       }
+      case agentRoutes.ping.name:
+        return { agentInstance: 'a', agentVersion: '0.1.0', bootId: host.bootId };
       case agentRoutes.vmDestroy.name:
         return host.destroy(command as DestroyVmCmd);
       case agentRoutes.fenceVm.name:

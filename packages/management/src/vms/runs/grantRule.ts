@@ -12,14 +12,18 @@ export interface GrantInputs {
     vmUuid: string;
     hostUuid: string;
     liveOn: readonly LiveElsewhere[];
-    silentForMs: (hostUuid: string) => number;
+    /** Monotonic time of a host's last sign of life; undefined: none since this server started. */
+    lastSignOfLifeMs: (hostUuid: string) => number | undefined;
   };
   open: readonly Run[];
   /** Proofs of this VM that no start has relied on yet. */
-  unused: readonly ProofsTable[];
+  unused: readonly StoredProof[];
   /** ISO time of day. */
   now: string;
 }
+
+/** A proof, and when this server stored it on its own clock; undefined: an earlier life of it. */
+export type StoredProof = ProofsTable & { madeAtMs: number | undefined };
 
 /** Proofs that a later sign of life of the same boot voids (F41). */
 const WEAK: readonly string[] = ['operatorConfirmed'];
@@ -39,7 +43,7 @@ export function grantProblem({ request, open, unused, now }: GrantInputs): strin
   if (alive !== undefined)
     return `VM ${request.vmUuid} is seen alive on host ${alive.hostUuid} right now`;
   for (const proof of unused) {
-    const problem = proofProblem(proof, { now, silentForMs: request.silentForMs(proof.hostUuid) });
+    const problem = proofProblem(proof, now, request.lastSignOfLifeMs(proof.hostUuid));
     if (problem !== undefined) return problem;
   }
   return undefined;
@@ -47,15 +51,20 @@ export function grantProblem({ request, open, unused, now }: GrantInputs): strin
 
 /** Why one proof no longer holds, or undefined if it does. */
 export function proofProblem(
-  proof: ProofsTable,
-  { now, silentForMs }: { now: string; silentForMs: number },
+  proof: StoredProof,
+  now: string,
+  lastSignOfLifeMs: number | undefined,
 ): string | undefined {
   if (proof.voidedReason !== null)
     return `the proof ${proof.kind} of run ${proof.epoch} is void: ${proof.voidedReason}`;
   if (proof.expiresAt !== null && proof.expiresAt <= now)
     return `the proof ${proof.kind} of run ${proof.epoch} expired at ${proof.expiresAt}`;
-  const ageMs = Date.parse(now) - Date.parse(proof.createdAt);
-  if (WEAK.includes(proof.kind) && silentForMs < ageMs)
+  if (!WEAK.includes(proof.kind)) return undefined;
+  // safety: while the server was away nobody watched the host, so the word is asked for again.
+  if (proof.madeAtMs === undefined)
+    return `the server restarted after host ${proof.hostUuid} was confirmed dead`;
+  // safety: one clock that never goes back; a time of day that was set back would hide the sign.
+  if (lastSignOfLifeMs !== undefined && lastSignOfLifeMs > proof.madeAtMs)
     return `host ${proof.hostUuid} showed a sign of life after it was confirmed dead`;
   return undefined;
 }

@@ -17,13 +17,13 @@ async function makeWorld() {
   const ledger = makeLedger({ store, clock, random: seededRandom(3) });
   await store.db.insertInto('vms').values(vmRow(DISKS)).execute();
   const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
-  const silentForMs = (): number => Number.POSITIVE_INFINITY;
+  const lastSignOfLifeMs = (): undefined => undefined;
   return {
     store,
     clock,
     ledger,
     grant: (change: Partial<Parameters<typeof ledger.grant>[0]> = {}) =>
-      ledger.grant({ ...ask, silentForMs, ...change }),
+      ledger.grant({ ...ask, lastSignOfLifeMs, ...change }),
     adopt: () => ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' }),
   };
 }
@@ -147,10 +147,28 @@ describe("a person's word", () => {
   test('F41: a later sign of life voids it before it is used', async () => {
     const world = await confirmed();
     await world.clock.advance(60_000);
-    const silentForMs = (): number => 10_000;
-    await expect(world.grant({ silentForMs })).rejects.toThrow('sign of life');
-    expect(await world.ledger.reviseProofs({ vmUuid: VM, silentForMs })).toHaveLength(1);
+    const lastSignOfLifeMs = (): number => 50_000;
+    await expect(world.grant({ lastSignOfLifeMs })).rejects.toThrow('sign of life');
+    expect(await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs })).toHaveLength(1);
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
+  });
+
+  test('F41: a time of day that is set back hides no sign of life', async () => {
+    const world = await confirmed();
+    await world.clock.advance(60_000);
+    world.clock.stepWall(-3_600_000);
+    await expect(world.grant({ lastSignOfLifeMs: () => 50_000 })).rejects.toThrow('sign of life');
+  });
+
+  test('F41: is asked for again after the server restarted: nobody watched the host', async () => {
+    const world = await confirmed();
+    const { store, clock } = world;
+    const later = makeLedger({ store, clock, random: seededRandom(4) });
+    const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
+    const lastSignOfLifeMs = (): undefined => undefined;
+    await expect(later.grant({ ...ask, lastSignOfLifeMs })).rejects.toThrow('server restarted');
+    await later.reviseProofs({ vmUuid: VM, lastSignOfLifeMs });
+    expect(await later.openRuns(VM)).toHaveLength(1);
   });
 
   test('expires', async () => {
@@ -163,7 +181,7 @@ describe("a person's word", () => {
     const world = await makeWorld();
     await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
     await world.clock.advance(60_000);
-    expect((await world.grant({ silentForMs: () => 0 })).run.epoch).toBe(2);
+    expect((await world.grant({ lastSignOfLifeMs: () => 60_000 })).run.epoch).toBe(2);
   });
 
   test('F41: once used it is not asked again', async () => {
@@ -171,6 +189,6 @@ describe("a person's word", () => {
     const { run } = await world.grant();
     await world.clock.advance(3_600_000);
     await world.ledger.close(proofOf(deadBy(run)), null);
-    expect((await world.grant({ silentForMs: () => 0 })).run.epoch).toBe(3);
+    expect((await world.grant({ lastSignOfLifeMs: () => 3_000_000 })).run.epoch).toBe(3);
   });
 });

@@ -1,10 +1,10 @@
-import { isoNow, type Clock, type Random } from '@fenceline/common';
+import { isoNow, type Clock, type MonotonicMs, type Random } from '@fenceline/common';
 import { DomainError, type ClosedRun } from '@fenceline/protocol';
 import { CHAIN_START, proofDigest } from '../../fencing/digest.js';
 import type { FenceProof } from '../../fencing/proof.js';
 import type { ProofsTable } from '../../store/schema.js';
 import type { Queryable, Store } from '../../store/store.js';
-import { grantProblem, proofProblem, type LiveElsewhere } from './grantRule.js';
+import { grantProblem, proofProblem, type LiveElsewhere, type StoredProof } from './grantRule.js';
 import { runName, runOf, type Run } from './run.js';
 
 /**
@@ -17,11 +17,13 @@ export class RunGrant {
   private constructor(
     readonly run: Run,
     readonly closedRuns: readonly ClosedRun[],
+    /** Digests of the proofs that this grant is the first to rely on. */
+    readonly reliesOn: readonly string[],
   ) {}
 
   /** For the ledger alone. */
-  static record(run: Run, closedRuns: readonly ClosedRun[]): RunGrant {
-    const grant = new RunGrant(run, closedRuns);
+  static record(run: Run, closedRuns: readonly ClosedRun[], reliesOn: readonly string[]): RunGrant {
+    const grant = new RunGrant(run, closedRuns, reliesOn);
     return grant.#brand ? grant : grant;
   }
 }
@@ -33,8 +35,8 @@ export interface GrantRequest {
   bootId: string;
   /** Where the VM is seen alive right now, from fresh lists (F38). */
   liveOn: readonly LiveElsewhere[];
-  /** Monotonic age in ms of each host's last sign of life, by host uuid (F41). */
-  silentForMs: (hostUuid: string) => number;
+  /** Monotonic time of each host's last sign of life (F41); undefined: none seen. */
+  lastSignOfLifeMs: (hostUuid: string) => number | undefined;
 }
 
 /** The ledger of runs: who may run a VM. Check and record in one call; no half of it. */
@@ -51,7 +53,7 @@ export interface Ledger {
    * Takes back, and says why, every proof that no longer holds and that no start relied on yet
    * (F41); its run is open again.
    */
-  reviseProofs(request: Pick<GrantRequest, 'vmUuid' | 'silentForMs'>): Promise<string[]>;
+  reviseProofs(request: Pick<GrantRequest, 'vmUuid' | 'lastSignOfLifeMs'>): Promise<string[]>;
   /** `maybe` → `running`, when its host reports it with that epoch. */
   seenRunning(vmUuid: string, epoch: number): Promise<void>;
   /** Records a run that was found, not granted (import, adoption). */
@@ -66,7 +68,13 @@ interface Tools {
   random: Random;
 }
 
-export function makeLedger(tools: Tools): Ledger {
+interface Inner extends Tools {
+  /** When this life of the server stored each proof that a sign of life can void. */
+  madeAtMs: Map<string, MonotonicMs>;
+}
+
+export function makeLedger(given: Tools): Ledger {
+  const tools: Inner = { ...given, madeAtMs: new Map() };
   const { store, clock } = tools;
   return {
     openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
@@ -124,7 +132,7 @@ async function openRuns(on: Queryable, vmUuid: string): Promise<Run[]> {
   return rows.map(runOf);
 }
 
-async function grant(tx: Queryable, tools: Tools, request: GrantRequest): Promise<RunGrant> {
+async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promise<RunGrant> {
   const { vmUuid } = request;
   const vm = await tx
     .selectFrom('vms')
@@ -133,7 +141,7 @@ async function grant(tx: Queryable, tools: Tools, request: GrantRequest): Promis
     .executeTakeFirst();
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${vmUuid}`);
   const open = await openRuns(tx, vmUuid);
-  const proofs = await closingProofs(tx, vmUuid);
+  const proofs = await closingProofs(tx, tools, vmUuid);
   const unused = proofs.filter((proof) => proof.usedAt === null);
   // safety: the one gate of every start, in the same transaction that records the new run.
   const problem = grantProblem({ request, open, unused, now: isoNow(tools.clock) });
@@ -157,18 +165,27 @@ async function grant(tx: Queryable, tools: Tools, request: GrantRequest): Promis
     .where('usedAt', 'is', null)
     .execute();
   const closed = proofs.map((proof) => ({ epoch: proof.epoch, proofDigest: proof.digest }));
-  return RunGrant.record(run, closed.slice(-1_024));
+  return RunGrant.record(
+    run,
+    closed.slice(-1_024),
+    unused.map((proof) => proof.digest),
+  );
 }
 
 /** The proofs that close runs of this VM now; voided ones close nothing any more. */
-async function closingProofs(on: Queryable, vmUuid: string): Promise<ProofsTable[]> {
-  return on
+async function closingProofs(
+  on: Queryable,
+  { madeAtMs }: Inner,
+  vmUuid: string,
+): Promise<StoredProof[]> {
+  const rows = await on
     .selectFrom('proofs')
     .innerJoin('runs', 'runs.proofUuid', 'proofs.uuid')
     .selectAll('proofs')
     .where('runs.vmUuid', '=', vmUuid)
     .orderBy('proofs.epoch')
     .execute();
+  return rows.map((row) => ({ ...row, madeAtMs: madeAtMs.get(row.uuid) }));
 }
 
 /**
@@ -177,15 +194,15 @@ async function closingProofs(on: Queryable, vmUuid: string): Promise<ProofsTable
  */
 async function reviseProofs(
   tx: Queryable,
-  { clock }: Tools,
-  { vmUuid, silentForMs }: Pick<GrantRequest, 'vmUuid' | 'silentForMs'>,
+  tools: Inner,
+  { vmUuid, lastSignOfLifeMs }: Pick<GrantRequest, 'vmUuid' | 'lastSignOfLifeMs'>,
 ): Promise<string[]> {
   const reasons: string[] = [];
-  for (const proof of await closingProofs(tx, vmUuid)) {
-    const now = isoNow(clock);
+  for (const proof of await closingProofs(tx, tools, vmUuid)) {
+    const now = isoNow(tools.clock);
     const problem =
       proof.usedAt === null
-        ? proofProblem(proof, { now, silentForMs: silentForMs(proof.hostUuid) })
+        ? proofProblem(proof, now, lastSignOfLifeMs(proof.hostUuid))
         : undefined;
     if (problem === undefined) continue;
     reasons.push(problem);
@@ -205,7 +222,7 @@ async function reviseProofs(
 
 async function close(
   tx: Queryable,
-  { clock, random }: Tools,
+  { clock, random, madeAtMs }: Inner,
   { proof, taskUuid }: { proof: FenceProof; taskUuid: string | null },
 ): Promise<ProofsTable> {
   const { claim } = proof;
@@ -247,6 +264,7 @@ async function close(
   };
   const stored = { ...body, usedAt: null, voidedReason: null, digest: proofDigest(body) };
   await tx.insertInto('proofs').values(stored).execute();
+  if (claim.expiresAfterSec !== undefined) madeAtMs.set(stored.uuid, clock.monotonicMs());
   await tx
     .updateTable('runs')
     .set({ state: 'closed', closedAt: isoNow(clock), proofUuid: stored.uuid })
