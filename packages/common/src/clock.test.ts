@@ -185,6 +185,15 @@ describe('the system clock', () => {
     expect(systemClock.monotonicMs() - before).toBeGreaterThanOrEqual(ms);
   });
 
+  test('not even when the program was busy just before', async () => {
+    const beganMs = systemClock.monotonicMs();
+    while (systemClock.monotonicMs() < beganMs + 15);
+    // Node counts from when it last looked at the time: 15 ms ago.
+    const before = systemClock.monotonicMs();
+    await sleep(systemClock, 20);
+    expect(systemClock.monotonicMs() - before).toBeGreaterThanOrEqual(20);
+  });
+
   test('a delay beyond what a timer can hold does not fire at once', async () => {
     let fired = false;
     const timer = systemClock.after(2 ** 32, () => (fired = true));

@@ -21,6 +21,15 @@ describe('releases', () => {
     ]);
   });
 
+  test('what is added when the stop is over is released too', async () => {
+    const releases = new Releases(recordingLogger().log);
+    const trace: string[] = [];
+    await releases.run();
+    releases.add('late', () => void trace.push('late'));
+    await releases.run();
+    expect(trace).toEqual(['late']);
+  });
+
   test('what is added after the stop began is released too', async () => {
     const releases = new Releases(recordingLogger().log);
     const trace: string[] = [];

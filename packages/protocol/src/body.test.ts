@@ -94,6 +94,12 @@ describe('parseBody', () => {
     expect(refusal(work).message).toContain(`${field}: `);
   });
 
+  test.each(['fenceEpoch', 'disks'])('an absent %s of one VM of many is named', (field) => {
+    const vm: object = { ...fenceVm(), [field]: undefined };
+    const error = refusal(() => parseBody(FenceVmsFromPeerCmd, { ...fence, vms: [vm] }));
+    expect(error.message).toContain(`vms.0.${field}: `);
+  });
+
   test('the message never repeats a value: it may be secret', () => {
     const canary = 'hunter2-canary';
     const bad = {
@@ -159,6 +165,6 @@ describe('parseBody', () => {
   });
 });
 
-function fenceVm(): FenceVm {
+function fenceVm(): object {
   return Object.assign(new FenceVm(), { vmUuid: A, fenceEpoch: 1, disks: [] });
 }

@@ -140,6 +140,25 @@ describe('the end of a stream', () => {
     expect((await items.next()).done).toBe(true);
   });
 
+  test('an iterator that hears no signal is told by its return', async () => {
+    let returned = false;
+    const items: AsyncIterableIterator<WatchItem> = {
+      next: () => new Promise(() => undefined),
+      return: () => {
+        returned = true;
+        return Promise.resolve({ done: true, value: undefined });
+      },
+      [Symbol.asyncIterator]: () => items,
+    };
+    const rig = await serve(() => items);
+    const stop = new AbortController();
+    const next = failureOf(open(rig, stop.signal).next());
+    await sleep(systemClock, 200);
+    stop.abort();
+    expect(await next).toMatchObject({ failure: 'aborted' });
+    await until('the iterator was told', () => returned);
+  });
+
   test('a handler that breaks breaks the stream: no clean end, no details', async () => {
     const rig = await serve(async function* () {
       yield item(0);
