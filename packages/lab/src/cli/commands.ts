@@ -4,6 +4,7 @@ import { UsageError } from '../labError.js';
 import { faultList } from '../plan/faults.js';
 import { nodeName } from '../plan/names.js';
 import { missingPackages } from '../requirements.js';
+import { cliProgram } from '../plan/programs.js';
 import { execInNode } from './exec.js';
 import { print, printCheck, printStatus } from './output.js';
 import { powerDeviceMode } from './powerDeviceMode.js';
@@ -66,6 +67,13 @@ function addHostCommands(program: Command, open: OpenLab): void {
     .action(async (node: string, words: string[]) => {
       const command = words[0] === '--' ? words.slice(1) : words;
       process.exitCode = await execInNode(open().paths, nodeName(node), command);
+    });
+  program
+    .command('fenceline <command...>')
+    .description('the command line of the server that runs on mgr (lab fenceline status)')
+    .passThroughOptions()
+    .action(async (words: string[]) => {
+      process.exitCode = await execInNode(open().paths, 'mgr', ['node', cliProgram, ...words]);
     });
   program
     .command('fault <host> <fault...>')

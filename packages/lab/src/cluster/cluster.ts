@@ -6,6 +6,7 @@ import { enterCommand, type HostHandle } from '../hostHandle.js';
 import { LabError } from '../labError.js';
 import { until } from '../limits.js';
 import { packageRoot, projectRoot } from '../plan/paths.js';
+import { agentProgram, apiBridgeProgram, cliProgram, serverProgram } from '../plan/programs.js';
 import type { RunResult } from '../run.js';
 import { ApiTransport } from './apiTransport.js';
 import { Authority } from './authority.js';
@@ -21,12 +22,7 @@ import {
   type ServerSettings,
 } from './configFiles.js';
 
-const programs = {
-  agent: path.join(projectRoot, 'packages/agent/dist/main.js'),
-  server: path.join(projectRoot, 'packages/management/dist/main.js'),
-  cli: path.join(projectRoot, 'packages/cli/dist/main.js'),
-  apiBridge: path.join(packageRoot, 'dist/cluster/apiBridge.js'),
-} as const;
+const needed = [agentProgram, serverProgram, cliProgram, apiBridgeProgram];
 
 export interface ClusterOptions {
   /** Added to, or instead of, the lab's settings of the server, section by section. */
@@ -51,7 +47,7 @@ export class FencelineCluster {
 
   /** Agents and server run, on hosts that are up; no host is added yet. @throws LabError */
   static async start(lab: Lab, options: ClusterOptions = {}): Promise<FencelineCluster> {
-    const missing = Object.values(programs).find((program) => !existsSync(program));
+    const missing = needed.find((program) => !existsSync(program));
     if (missing !== undefined)
       throw new LabError(`${missing} is not built. Build it: ${projectRoot}/scripts/build`);
     const cluster = new FencelineCluster(lab, options);
@@ -75,7 +71,7 @@ export class FencelineCluster {
 
   /** Runs `fenceline …` on `mgr`, whatever its exit code. */
   async cli(args: readonly string[], timeoutMs = 120_000): Promise<RunResult> {
-    return this.lab.mgr.exec(['node', programs.cli, ...args], { timeoutMs });
+    return this.lab.mgr.exec(['node', cliProgram, ...args], { timeoutMs });
   }
 
   /** How a host is added, with its outlet of the lab's power device if wished. */
@@ -104,9 +100,9 @@ export class FencelineCluster {
   /** Starts the server (again); resolves when it answers. */
   async startServer(): Promise<void> {
     const { mgr } = this.lab;
-    const { serverProgram = programs.server, serverEnvironment: env = {} } = this.options;
+    const { serverProgram: other, serverEnvironment: env = {} } = this.options;
     const flags = ['--config', inNode.serverConfig, '--token-file', inNode.token];
-    await mgr.startService('server', { command: ['node', serverProgram, ...flags], env });
+    await mgr.startService('server', { command: ['node', other ?? serverProgram, ...flags], env });
     const token = mgr.pathOf(inNode.token);
     await until(() => existsSync(token), {
       limitMs: 30_000,
@@ -126,7 +122,7 @@ export class FencelineCluster {
   private async openApi(): Promise<void> {
     const { mgr, paths } = this.lab;
     const url = `https://${mgr.address}:8443`;
-    const command = ['node', programs.apiBridge, url, `${inNode.tls}/ca.pem`, inNode.token];
+    const command = ['node', apiBridgeProgram, url, `${inNode.tls}/ca.pem`, inNode.token];
     this.#transport = ApiTransport.open(await enterCommand(paths, 'mgr', { command, cwd: '/' }));
     this.#api = makeClient(apiRoutes, this.#transport);
   }
@@ -172,7 +168,7 @@ export class FencelineCluster {
         const identity = agents[i];
         if (identity !== undefined) putIdentity(host, 'agent', identity);
         put(host, inNode.agentConfig, agentYaml(host.address));
-        const command = ['node', programs.agent];
+        const command = ['node', agentProgram];
         await host.startService('agent', { command, restartMs: 500, boot: true });
       }),
     );
