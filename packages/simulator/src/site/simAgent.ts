@@ -28,6 +28,13 @@ export class SimAgent {
     this.#life?.end();
   }
 
+  /** The service manager is told to begin it again. */
+  revive(): void {
+    this.restarts = true;
+    if (this.host.isOn && this.#life?.isDead === true)
+      this.#begin(this.host.newLife(`agent on ${this.host.name}`));
+  }
+
   #begin(life: Life): void {
     this.#life = life;
     const core = composeAgent(agentPorts(this.host, life, this.listeners));

@@ -144,6 +144,7 @@ export class SimHost {
   }
 
   startLibvirtd(): void {
+    this.#libvirtdStays = false;
     if (!this.#isOn || this.#libvirtd !== undefined) return;
     this.#libvirtd = new Libvirtd({
       clock: this.world.clock,
