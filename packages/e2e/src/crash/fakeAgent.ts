@@ -33,7 +33,7 @@ import {
 import { DISK, VM_NAME, VM_UUID, type Closed, type FakeHost } from './fakeHost.js';
 
 /** What happens to the next start command on its way, whoever is asked. */
-export type StartFate = 'arrives' | 'answerLost' | 'neverArrived';
+export type StartFate = 'arrives' | 'answerLost' | 'neverArrived' | 'held';
 
 /** All hosts of one case, and what the test does to them. */
 export interface FakeSite {
@@ -65,6 +65,7 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
       app.use(agentRoutes.vmStart.path, (request, response, next) => {
         const fate = site.startFate;
         site.startFate = 'arrives';
+        host.holdNextStart = fate === 'held';
         if (fate === 'neverArrived') request.socket.destroy();
         else next();
         if (fate === 'answerLost')

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DomainError,
   FENCELINE_VERSION,
@@ -20,6 +19,9 @@ export interface Closed {
   killed: { pid: number; startTime: number; epoch: number }[];
 }
 
+/** Bound on a start that is held, milliseconds. */
+const HELD_MS = 60_000;
+
 let pids = 1_000;
 
 /** A host with at most one qemu, and what its agent remembers of runs; it refuses as agents do. */
@@ -31,8 +33,8 @@ export class FakeHost {
   agentUp = true;
   /** Its qemu can't die: its storage hangs. */
   unkillable = false;
-  /** How long a start takes, milliseconds. */
-  startTakesMs = 0;
+  /** The next start is held until somebody asks for its run to be closed. */
+  holdNextStart = false;
   #barrier = -1;
   #began: number | null = null;
   #starting: Promise<void> = Promise.resolve();
@@ -75,7 +77,7 @@ export class FakeHost {
       if (this.#began === epoch) return;
       if (this.#qemu !== undefined) throw new DomainError('CONFLICT', 'it has a qemu here');
       this.#began = epoch;
-      const done = this.#startSlowly(epoch);
+      const done = this.#startInTurn(epoch);
       this.#starting = done.catch(() => undefined);
       await done;
     } catch (error) {
@@ -84,8 +86,10 @@ export class FakeHost {
     }
   }
 
-  async #startSlowly(epoch: number): Promise<void> {
-    if (this.startTakesMs > 0) await sleep(this.startTakesMs);
+  async #startInTurn(epoch: number): Promise<void> {
+    const held = this.holdNextStart;
+    this.holdNextStart = false;
+    if (held) await once(this.#news, 'fence', { signal: AbortSignal.timeout(HELD_MS) });
     // The barrier is read again right before the qemu: a fence may have come in between.
     this.#refuseClosed(epoch);
     this.#begin(epoch);
@@ -107,6 +111,7 @@ export class FakeHost {
     const { name: host, chronicle } = this;
     chronicle.add({ host, what: 'fenceAsked', epoch });
     this.#barrier = Math.max(this.#barrier, epoch);
+    this.#news.emit('fence');
     await this.#starting;
     const qemu = this.#qemu;
     if (qemu === undefined || qemu.epoch > epoch) {

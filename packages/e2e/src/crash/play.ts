@@ -33,6 +33,7 @@ export interface Played {
 const CALL = { deadlineMs: 10_000 };
 const ca = makeTestCa();
 let cases = 0;
+const nothing = async (): Promise<void> => undefined;
 
 /** A loopback network for each case: no two of them can meet. */
 function newNet(): string {
@@ -47,7 +48,6 @@ export async function play(story: Story, crashAt: readonly string[]): Promise<Pl
   const chronicle = new Chronicle();
   const hosts = [1, 2, 3].map((n) => new FakeHost(`h${n}`, `${net}.${10 + n}`, chronicle));
   const agents = new Map<FakeHost, HttpServer>();
-  const nothing = async (): Promise<void> => undefined;
   const site: FakeSite = { hosts, startFate: 'arrives', onFence: nothing, onStart: nothing };
   hosts[0]?.runs(1);
   const server = new ServerProcess({ dir, config: configOf(dir, `${net}.1`), crashAt });

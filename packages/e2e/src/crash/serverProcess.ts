@@ -8,6 +8,9 @@ export const SERVER_PROGRAM = path.resolve(
   '../../dist/crash/crashingServer.js',
 );
 
+/** Each look may cost the server a TLS handshake. */
+const LOOK_EVERY_MS = 200;
+
 export interface ServerFiles {
   /** A folder of its own. */
   dir: string;
@@ -60,7 +63,7 @@ export class ServerProcess {
       if (await holds()) return;
       if (performance.now() > endMs)
         throw new Error(`not within 30 s: ${what}\nsteps: ${this.steps.join(', ')}\n${this.#said}`);
-      await sleep(50);
+      await sleep(LOOK_EVERY_MS);
     }
   }
 

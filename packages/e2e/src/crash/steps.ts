@@ -39,18 +39,22 @@ export function attemptOf(played: Recorded | undefined): string[] {
 }
 
 /**
- * Each step from `from` on: its name, and the steps to wait for (a step that comes for the second
- * time is one that must have come twice).
+ * The steps in [from, to] of a played story: name, and the steps to wait for (a step that comes
+ * for the second time is one that must have come twice).
  */
 export function crashPoints(
   played: Recorded | undefined,
-  from: string = FIRST_STEP,
+  { from, to }: { from?: string; to?: string } = {},
 ): [name: string, crashAt: string[]][] {
   const steps = attemptOf(played);
+  const first = from === undefined ? 0 : steps.indexOf(from);
+  const last = to === undefined ? steps.length - 1 : steps.lastIndexOf(to);
+  // From the wrong place on, the table would be another one, and nobody would notice.
+  if (first < 0 || last < 0) throw new Error(`not recorded: ${from ?? ''} … ${to ?? ''}`);
   return steps
     .map((word, at): [string, string[]] => {
       const crashAt = steps.slice(0, at + 1).filter((one) => one === word);
       return [crashAt.length > 1 ? `${word} (${crashAt.length})` : word, crashAt];
     })
-    .slice(Math.max(0, steps.indexOf(from)));
+    .slice(first, last + 1);
 }
