@@ -26,29 +26,29 @@ const never: Crash = { at: Number.POSITIVE_INFINITY, afterMs: 0 };
 
 async function playWithCrash({ power, hurt }: Story, crash: Crash) {
   const marks: (StepMark & { atMs: number })[] = [];
-  let site: SimSite | undefined;
-  let faultMs = Number.POSITIVE_INFINITY;
-  const kill = (): void => {
-    site?.server.crash();
-    site?.world.clock.after(2_000, () => void site?.server.start());
+  const now: { site?: SimSite; faultMs: number } = { faultMs: Number.POSITIVE_INFINITY };
+  const kill = (site: SimSite): void => {
+    site.server.crash();
+    site.world.clock.after(2_000, () => void site.server.start());
   };
   const onStep = (mark: StepMark): void => {
+    const { site, faultMs } = now;
     if (site === undefined || faultMs > site.world.clock.monotonicMs()) return;
     marks.push({ ...mark, atMs: site.world.clock.monotonicMs() });
     if (marks.length !== crash.at + 1) return;
-    if (crash.afterMs === 0) kill();
-    else site.world.clock.after(crash.afterMs, kill);
+    if (crash.afterMs === 0) kill(site);
+    else site.world.clock.after(crash.afterMs, () => kill(site));
   };
-  const set = await protectedVm({ seed: 5, power, core: { onStep } });
-  const { world } = set.site;
-  site = set.site;
-  faultMs = world.clock.monotonicMs();
+  const { site, api, vmUuid } = await protectedVm({ seed: 5, power, core: { onStep } });
+  const { world } = site;
+  const faultMs = world.clock.monotonicMs();
+  Object.assign(now, { site, faultMs });
   hurt(site);
-  await untilSo(site, () => elsewhere(set.site), 15 * 60_000).catch(() => undefined);
+  await untilSo(site, () => elsewhere(site), 15 * 60_000).catch(() => undefined);
   // A second start, by this life of the server or by the next one, would show itself.
   await world.clock.advance(10_000);
   const { opens } = world.storage.history('/srv/shared/web1.img');
-  const { items } = await set.api.listTasks({ vm: set.vmUuid, limit: 1 }, { deadlineMs: 10_000 });
+  const { items } = await api.listTasks({ vm: vmUuid, limit: 1 }, { deadlineMs: 10_000 });
   return {
     marks,
     livesAfterFault: opens.filter(({ fromMs }) => fromMs >= faultMs).length,
