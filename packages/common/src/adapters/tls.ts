@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { errorCode } from '../failure.js';
+import { createSecureContext } from 'node:tls';
+import { errorCode, messageOf } from '../failure.js';
 
 /** PEM texts of one TLS identity. */
 export interface TlsFiles {
@@ -15,9 +16,21 @@ export interface TlsPaths {
   key: string;
 }
 
-/** @throws Error that names the file, if one can't be read or holds no PEM. */
+/** @throws Error that names the files, if one can't be read or they can't be used together. */
 export function readTlsFiles(paths: TlsPaths): TlsFiles {
-  return { ca: readPem(paths.ca), cert: readPem(paths.cert), key: readPem(paths.key) };
+  const files = { ca: readPem(paths.ca), cert: readPem(paths.cert), key: readPem(paths.key) };
+  try {
+    // A client's identity is used first when it calls: by then nobody looks for a wrong file.
+    createSecureContext(files);
+  } catch (error) {
+    const code = errorCode(error) ?? messageOf(error);
+    throw new Error(
+      `can't use the TLS files ${paths.cert} and ${paths.key} (${code}): ` +
+        'certificate and key must belong together',
+      { cause: error },
+    );
+  }
+  return files;
 }
 
 function readPem(path: string): string {

@@ -52,6 +52,7 @@ function explainListen(error: unknown, { server }: ServerConfig): string | undef
 
 function explainTls(error: unknown): string | undefined {
   const message = messageOf(error);
+  if (message.startsWith("can't use the TLS files")) return `${message}; see the section tls.`;
   if (/can't read the TLS file|is not a PEM file/.test(message))
     return `${message}; put the file there, or name another one in the section tls.`;
   if (isError(error) && /^ERR_(?:OSSL|SSL|TLS|CRYPTO)/.test(errorCode(error) ?? ''))

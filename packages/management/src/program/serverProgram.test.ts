@@ -119,6 +119,13 @@ describe('a mistake is told in a sentence that says what to do, without a stack 
     ],
     [
       'a key of another certificate',
+      { tlsProblem: "can't use the TLS files /c.pem and /k.pem: they must belong together" },
+      [],
+      1,
+      'must belong together; see the section tls',
+    ],
+    [
+      'a key that TLS does not take',
       composeThrows(withCode('ERR_OSSL_X509_KEY_VALUES_MISMATCH')),
       [],
       1,
