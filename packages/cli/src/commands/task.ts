@@ -104,6 +104,7 @@ async function taskOf({ api, call }: Session, ref: string): Promise<string> {
   if (isId) return ref;
   const { items } = await api.listTasks({ vm: ref, limit: 1 }, call);
   const [newest] = items;
-  if (newest === undefined) throw new UsageError(`there is no HA task for ${ref}`);
+  if (newest === undefined)
+    throw new UsageError(`there is no HA task for ${ref}; see: fenceline task list`);
   return newest.uuid;
 }

@@ -143,7 +143,15 @@ test('F28: no token and no power parameter is in any answer, log line, event or 
 
 describe('what is wrong is told as problem details', () => {
   test.each([
-    ['an unknown host', 'GET', '/v1/hosts/h7', {}, 404, 'NOT_FOUND', 'no host named h7'],
+    [
+      'an unknown host',
+      'GET',
+      '/v1/hosts/h7',
+      {},
+      404,
+      'NOT_FOUND',
+      'no host named h7; see: fenceline host list',
+    ],
     [
       'an unknown uuid',
       'GET',

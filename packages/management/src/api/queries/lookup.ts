@@ -1,4 +1,4 @@
-import { dashed, DomainError, isUuid } from '@fenceline/protocol';
+import { dashed, DomainError, isUuid, type ErrorFacts } from '@fenceline/protocol';
 import type { Queryable } from '../../store/store.js';
 
 type Named = 'clusters' | 'hosts' | 'vms' | 'tokens';
@@ -30,7 +30,7 @@ export async function find(on: Queryable, table: Named, ref: string): Promise<Fo
       .where('uuid', '=', dashed(ref))
       .executeTakeFirst();
     if (row !== undefined) return row;
-    throw new DomainError('NOT_FOUND', `there is no ${noun} with uuid ${dashed(ref)}`);
+    throw notFound(noun, `with uuid ${dashed(ref)}`, { uuid: dashed(ref) });
   }
   const rows = await on
     .selectFrom(table)
@@ -40,14 +40,18 @@ export async function find(on: Queryable, table: Named, ref: string): Promise<Fo
     .limit(10)
     .execute();
   const [only, ...others] = rows;
-  if (only === undefined)
-    throw new DomainError('NOT_FOUND', `there is no ${noun} named ${ref}`, { name: ref });
+  if (only === undefined) throw notFound(noun, `named ${ref}`, { name: ref });
   if (others.length === 0) return only;
   const uuids = rows.map(({ uuid }) => uuid).join(', ');
   throw new DomainError(
     'CONFLICT',
     `several ${noun}s are named ${ref}; say which by uuid: ${uuids}`,
   );
+}
+
+function notFound(noun: string, which: string, facts: ErrorFacts): DomainError {
+  const list = `fenceline ${noun.toLowerCase()} list`;
+  return new DomainError('NOT_FOUND', `there is no ${noun} ${which}; see: ${list}`, facts);
 }
 
 /** The same for a filter that may be absent. */

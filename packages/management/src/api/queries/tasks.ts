@@ -73,7 +73,10 @@ export async function openTasks(on: Queryable): Promise<TaskView[]> {
 /** @throws DomainError NOT_FOUND */
 export async function showTask(on: Queryable, taskUuid: string): Promise<TaskView> {
   const row = await taskRows(on).where('haTasks.uuid', '=', taskUuid).executeTakeFirst();
-  if (row === undefined) throw new DomainError('NOT_FOUND', `there is no HA task ${taskUuid}`);
+  if (row === undefined) {
+    const list = 'fenceline task list';
+    throw new DomainError('NOT_FOUND', `there is no HA task ${taskUuid}; see: ${list}`);
+  }
   return taskView(row);
 }
 
