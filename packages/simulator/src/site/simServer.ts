@@ -57,8 +57,12 @@ export class SimServer {
     this.api = makeClient(apiRoutes, { send: (request) => this.#send(request) });
   }
 
-  /** Begins a life; what it is to begin with is in the database. */
+  /**
+   * Begins a life; what it is to begin with is in the database.
+   * @throws Error while another one lives: the database lets only one in.
+   */
   async start(): Promise<void> {
+    if (this.#life?.isDead === false) throw new Error('another server uses the database');
     this.#lives += 1;
     const { world } = this;
     const life = new Life(`server, life ${this.#lives}`);

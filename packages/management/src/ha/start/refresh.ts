@@ -36,6 +36,9 @@ async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   });
   if (answer === undefined) return 'silent';
   const { vm, bootId } = answer;
-  const live = vm !== undefined && vm.hasProcess && bootId === run.bootId;
+  // A qemu that has been killed and hangs in its last write (`Stopping`) may still write, but it
+  // never runs again: adopting it would end the task, and nobody would bring the VM back.
+  const runs = vm !== undefined && vm.hasProcess && vm.state !== 'Stopping';
+  const live = runs && bootId === run.bootId;
   return live && (vm.epoch === run.epoch || vm.epoch === null) ? 'alive' : 'gone';
 }
