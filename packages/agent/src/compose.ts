@@ -61,7 +61,12 @@ async function realPorts(
   const { runDir, stateDir, host, libvirt } = config;
   const { uri, virsh, timeoutMs } = libvirt;
   const clock = systemClock;
-  const fenceAccess = fileFenceAccess({ stateDir, authorizedKeysFile: host.authorizedKeys });
+  const fenceAccess = fileFenceAccess({
+    stateDir,
+    runDir,
+    libvirtUri: uri,
+    authorizedKeysFile: host.authorizedKeys,
+  });
   // Both at once, so that a first start shows what is wrong with the state directory.
   await fenceAccess.privateKey();
   await fenceAccess.installProgram();
@@ -76,7 +81,13 @@ async function realPorts(
     host: linuxHost(host),
     fenceAccess,
     dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
-    fenceProgram: localProgram({ clock, programFile: fenceAccess.programFile, runDir, stateDir }),
+    fenceProgram: localProgram({
+      clock,
+      programFile: fenceAccess.programFile,
+      runDir,
+      stateDir,
+      libvirtUri: uri,
+    }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
   };

@@ -80,6 +80,15 @@ export function relationProblems(config: AgentConfig): string[] {
     ['host.authorizedKeys', config.host.authorizedKeys],
   ].filter(([, path]) => path?.startsWith('/') === false);
   const problems = relative.map(([name]) => `${name}: an absolute path is needed`);
+  const shared = [
+    ['stateDir', config.stateDir],
+    ['runDir', config.runDir],
+    ['libvirt.uri', config.libvirt.uri],
+  ] as const;
+  // The installed fence program carries them in its text.
+  for (const [name, value] of shared)
+    if (!/^[A-Za-z0-9_.:/+@-]+$/.test(value))
+      problems.push(`${name}: only letters, digits and _ . : / + @ - are allowed`);
   if (config.stateDir === config.runDir)
     problems.push('stateDir and runDir must differ: what is in runDir must not survive a reboot');
   return problems;

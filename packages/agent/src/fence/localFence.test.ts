@@ -56,6 +56,7 @@ function make(hostUuid: string | undefined = HOST): LocalFence {
     programFile: join(dir, 'program'),
     runDir: join(dir, 'run'),
     stateDir: join(dir, 'state'),
+    libvirtUri: 'qemu:///system',
     path: `${join(dir, 'bin')}:/usr/sbin:/usr/bin:/sbin:/bin`,
   });
   const ports = { clock: systemClock, random: systemRandom, log: silentLogger, runner };

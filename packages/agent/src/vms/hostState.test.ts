@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -86,21 +86,33 @@ test('the files are the ones that the fence program reads and writes', async () 
   const text = (...path: string[]): Promise<string> => readFile(join(...path), 'utf8');
   expect(await text(runDir, 'host')).toBe(`${HOST}\n`);
   expect(await text(stateDir, 'host')).toBe(`${HOST}\n`);
-  expect(await text(runDir, 'barriers', VM)).toBe('5\n');
-  expect(await text(stateDir, 'barriers', VM)).toBe('5\n');
+  expect(await text(runDir, 'agent-barriers', VM)).toBe('5\n');
+  expect(await text(stateDir, 'agent-barriers', VM)).toBe('5\n');
   expect(await text(stateDir, 'began', VM)).toBe('6\n');
   expect(await text(runDir, 'grants', VM)).toBe('6 7 70\n');
   expect(await text(runDir, 'runs', VM)).toBe('6 8 80\n');
+});
+
+test('F34: barriers of the fence program count too, and neither raise undoes the other', async () => {
+  const { runDir, stateDir } = await newDirs();
+  const state = fileHostState({ runDir, stateDir });
+  for (const dir of [runDir, stateDir]) await mkdir(join(dir, 'barriers'), { recursive: true });
   await writeFile(join(runDir, 'barriers', VM), '9');
   expect(await state.barrier(VM)).toBe(9);
+  await state.raiseBarrier(VM, 11);
+  // The program had read the old value before that, and writes what it was asked for.
+  await writeFile(join(runDir, 'barriers', VM), '10');
+  expect(await state.barrier(VM)).toBe(11);
+  await writeFile(join(stateDir, 'barriers', VM), '12');
+  expect(await state.barrier(VM)).toBe(12);
 });
 
 test('F34: a barrier that the disk does not take is kept for this boot, and says so', async () => {
   const { runDir, stateDir } = await newDirs();
-  await writeFile(join(stateDir, 'barriers'), 'in the way');
+  await writeFile(join(stateDir, 'agent-barriers'), 'in the way');
   const state = fileHostState({ runDir, stateDir });
   expect(await state.raiseBarrier(VM, 5)).toBe('memory');
-  expect(await readFile(join(runDir, 'barriers', VM), 'utf8')).toBe('5\n');
+  expect(await readFile(join(runDir, 'agent-barriers', VM), 'utf8')).toBe('5\n');
 });
 
 test('a record that can not be understood is an error, never "none"', async () => {
@@ -109,7 +121,7 @@ test('a record that can not be understood is an error, never "none"', async () =
   await state.raiseBarrier(VM, 5);
   await state.recordBegan(VM, 5);
   await state.writeGrant({ vmUuid: VM, epoch: 6, pid: 7, startTime: 70 });
-  await writeFile(join(stateDir, 'barriers', VM), '');
+  await writeFile(join(stateDir, 'agent-barriers', VM), '');
   await writeFile(join(stateDir, 'began', VM), '5x');
   await writeFile(join(runDir, 'grants', VM), '6 7');
   for (const broken of [() => state.barrier(VM), () => state.began(VM), () => state.grants()])

@@ -10,9 +10,29 @@ let access: FileFenceAccess;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'fence-access-'));
   keys = join(dir, 'ssh', 'authorized_keys');
-  access = fileFenceAccess({ stateDir: join(dir, 'state'), authorizedKeysFile: keys });
+  access = make();
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const make = (change: { runDir?: string } = {}): FileFenceAccess =>
+  fileFenceAccess({
+    stateDir: join(dir, 'state'),
+    runDir: '/run/elsewhere',
+    libvirtUri: 'qemu:///session',
+    authorizedKeysFile: keys,
+    ...change,
+  });
+
+test('F34: the installed program works in the folders of this agent, without any environment', async () => {
+  await access.installProgram();
+  const text = await readFile(access.programFile, 'utf8');
+  expect(text).toContain('RUN=${FENCELINE_RUN_DIR:-/run/elsewhere}\n');
+  expect(text).toContain(`STATE=\${FENCELINE_STATE_DIR:-${join(dir, 'state')}}\n`);
+  expect(text).toContain('URI=${FENCELINE_LIBVIRT_URI:-qemu:///session}\n');
+  await expect(make({ runDir: '/run/$(reboot)' }).installProgram()).rejects.toThrow(
+    'a shell reads',
+  );
+});
 
 const sibling = (fencePublicKey: string): Parameters<FileFenceAccess['install']>[0] => [
   { hostUuid: 'aaaaaaaa-2222-3333-4444-555555555555', addresses: ['10.0.0.1'], fencePublicKey },
@@ -23,7 +43,7 @@ const modeOf = async (file: string): Promise<string> =>
 test('F29: a key of its own, made once, private to root', async () => {
   const key = await access.publicKey();
   expect(key).toMatch(/^ssh-ed25519 [A-Za-z0-9+/]{68}$/);
-  const again = fileFenceAccess({ stateDir: join(dir, 'state'), authorizedKeysFile: keys });
+  const again = make();
   expect(await again.publicKey()).toBe(key);
   expect(await modeOf(join(dir, 'state/fence-key'))).toBe('600');
   expect(String(await access.privateKey())).toBe('[secret]');

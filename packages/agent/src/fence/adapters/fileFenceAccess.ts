@@ -10,6 +10,8 @@ import { renderAuthorizedKeys } from '../authorizedKeys.js';
 export interface FenceAccessOptions {
   /** Holds the key pair and the installed program. */
   stateDir: string;
+  runDir: string;
+  libvirtUri: string;
   /** Of the user that siblings log in as, `/root/.ssh/authorized_keys`. */
   authorizedKeysFile: string;
 }
@@ -25,6 +27,9 @@ export interface FileFenceAccess extends FenceAccess {
 /** The program as it was built into this agent. */
 const BUILT_PROGRAM = fileURLToPath(new URL('../program/fenceline-fence', import.meta.url));
 
+/** What may stand in the program's text as it is. */
+const PLAIN = /^[A-Za-z0-9_.:/+@-]+$/;
+
 /** Own key pair, installed program and siblings' entries as files (F29). */
 export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
   const keyFile = join(options.stateDir, 'fence-key');
@@ -39,7 +44,8 @@ export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
   };
   const installProgram = async (): Promise<void> => {
     await mkdir(dirname(programFile), { recursive: true, mode: 0o755 });
-    await replaceFile(programFile, await readFile(BUILT_PROGRAM, 'utf8'), 0o755);
+    const text = withSettings(await readFile(BUILT_PROGRAM, 'utf8'), options);
+    await replaceFile(programFile, text, 0o755);
   };
   return {
     programFile,
@@ -55,6 +61,25 @@ export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
       if (after !== before) await replaceFile(file, after, 0o600);
     },
   };
+}
+
+/**
+ * The program with this agent's settings as its defaults.
+ * safety: a sibling's fence runs it without any environment; with other folders its barrier would
+ * not be the one that this agent's starts look at.
+ */
+function withSettings(program: string, options: FenceAccessOptions): string {
+  const settings = [
+    ['FENCELINE_RUN_DIR', options.runDir],
+    ['FENCELINE_STATE_DIR', options.stateDir],
+    ['FENCELINE_LIBVIRT_URI', options.libvirtUri],
+  ] as const;
+  return settings.reduce((text, [name, value]) => {
+    const line = new RegExp(`\\$\\{${name}:-[^}]*\\}`);
+    if (!line.test(text)) throw new Error(`the fence program has no setting ${name}`);
+    if (!PLAIN.test(value)) throw new Error(`${name}: ${value} has characters that a shell reads`);
+    return text.replace(line, () => `\${${name}:-${value}}`);
+  }, program);
 }
 
 async function loadOrMakeKey(file: string): Promise<{ private: string; public: string }> {

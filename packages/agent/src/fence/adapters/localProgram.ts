@@ -10,6 +10,7 @@ export interface LocalProgramOptions {
   /** Where it finds the records that it shares with the agent. */
   runDir: string;
   stateDir: string;
+  libvirtUri: string;
   /** Searched for virsh and friends; the program's own default if absent. */
   path?: string;
 }
@@ -26,6 +27,7 @@ export function localProgram(options: LocalProgramOptions): FenceProgramRunner {
           env: {
             FENCELINE_RUN_DIR: options.runDir,
             FENCELINE_STATE_DIR: options.stateDir,
+            FENCELINE_LIBVIRT_URI: options.libvirtUri,
             ...(options.path === undefined ? {} : { FENCELINE_PATH: options.path }),
           },
         });

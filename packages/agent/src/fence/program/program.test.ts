@@ -400,6 +400,22 @@ KEEPER
     }
   });
 
+  test('F21: where no daemon is, nobody is asked to the end of the time', async () => {
+    const { out } = await play({ virsh: 'dead', script: `DEADLINE=20000 fence 7 ${DISK}` });
+    expect(verdictOf(out)).toBe('dead');
+    // A quarter of the deadline is for questions; a connection that is refused at once ends them.
+    expect(Number(/verify_ms=(\d+)/.exec(out.join(' '))?.[1])).toBeLessThan(2_500);
+  });
+
+  test('F21: a daemon that refuses for now is there: it is asked to the end, then ended', async () => {
+    const { out } = await play({
+      virsh: 'dead',
+      script: `${LIBVIRTD}; fence 7 ${DISK}; alive $DAEMON daemon`,
+    });
+    expect(out.at(-1)).toBe('gone daemon');
+    expect(Number(/verify_ms=(\d+)/.exec(out.join(' '))?.[1])).toBeGreaterThan(800);
+  });
+
   test('F21: "no such VM" is an answer of libvirt, but not over a connection that breaks', async () => {
     for (const [virsh, daemon] of [
       ['unknown', 'alive daemon'],

@@ -29,7 +29,14 @@ export function fileHostState(options: FileHostStateOptions): HostState {
       const now = await readNumber(path);
       if (now === undefined || now < epoch) await writeLine(path, String(epoch), sync);
     });
-  const barrierFiles = (vmUuid: string): [string, string] => [
+  // safety: the fence program raises its barriers under a lock that is not ours to take; in files of
+  // our own, two raises at one moment can't undo each other. What counts is the largest.
+  const ownBarriers = (vmUuid: string): [string, string] => [
+    inRun('agent-barriers', vmUuid),
+    inState('agent-barriers', vmUuid),
+  ];
+  const allBarriers = (vmUuid: string): string[] => [
+    ...ownBarriers(vmUuid),
     inRun('barriers', vmUuid),
     inState('barriers', vmUuid),
   ];
@@ -43,11 +50,12 @@ export function fileHostState(options: FileHostStateOptions): HostState {
     },
     adopt: (hostUuid, runs) => one.run('adopt', () => adopt(options, { hostUuid, runs, raise })),
     barrier: async (vmUuid) => {
-      const [run, state] = barrierFiles(vmUuid);
-      return larger(await readNumber(run), await readNumber(state));
+      let highest: number | undefined;
+      for (const file of allBarriers(vmUuid)) highest = larger(highest, await readNumber(file));
+      return highest;
     },
     raiseBarrier: async (vmUuid, epoch) => {
-      const [run, state] = barrierFiles(vmUuid);
+      const [run, state] = ownBarriers(vmUuid);
       await raise(run, epoch, false);
       const synced = raise(state, epoch, true).then(
         () => 'disk' as const,
