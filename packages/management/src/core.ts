@@ -9,16 +9,21 @@ import { makePeerFencing } from './fencing/peerFencing.js';
 import { makePowerControl } from './fencing/powerControl.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
 import { makeDispatch } from './ha/dispatch.js';
-import { makeHostFailures } from './ha/hostFailures.js';
+import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
 import { haStart } from './ha/start/haStart.js';
 import type { BeforeHaStartVm } from './ha/start/context.js';
 import { makeTasks, type StepMark } from './ha/tasks/tasks.js';
 import type { AgentGateway } from './hosts/agentGateway.js';
-import type { HostFencingMarks, HostListener } from './hosts/contracts.js';
+import type {
+  HostDirectory,
+  HostFencingMarks,
+  HostListener,
+  HostPresence,
+} from './hosts/contracts.js';
 import { makeHostDirectory } from './hosts/directory.js';
-import { makeHosts, type Hosts } from './hosts/hosts.js';
-import { makeMessageBus } from './messages/bus.js';
+import { makeHosts, type HostLiveness, type Hosts } from './hosts/hosts.js';
+import { makeMessageBus, type MessageBus } from './messages/bus.js';
 import { makePlacer } from './placement/placer.js';
 import type { SettingsSource } from './settings/settings.js';
 import type { Store } from './store/store.js';
@@ -63,90 +68,35 @@ export interface ManagementCore {
 
 /** Builds the domains top-down; nothing happens before `start`. */
 export function composeCore(ports: CorePorts, options: CoreOptions = {}): ManagementCore {
-  const { store, clock, random, log, gateway, settings, node, events } = ports;
+  const { store, clock, log, events } = ports;
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
-  const hosts = makeHosts({ ...ports, bus, power: ports.powerDevice, owner: node });
-  const { presence } = hosts;
+  const hosts = makeHosts({ ...ports, bus, power: ports.powerDevice, owner: ports.node });
+  const base = { ...ports, bus, directory, hosts, presence: hosts.presence };
+  const fencing = composeFencing(base, options);
+  const ha = composeHa({ ...base, ...fencing }, options);
+  const { dispatch, inventory, ledger, tasks } = ha;
+  const { stopVmDeps, listener } = ha;
 
-  const ledger = tellClosed(makeLedger({ store, clock, random }), (hostUuid) =>
-    hostFailures.runClosed(hostUuid),
-  );
-  const power = makePowerControl({ store, device: ports.powerDevice, settings, clock, random });
-  const closeOnHost = makeCloseOnHost({ gateway, directory, settings });
-  const standard = [
-    peerChannel({ bus, settings }),
-    ownAgentChannel(closeOnHost),
-    powerChannel({ power, presence, settings, clock }),
-  ];
-  const peers = makePeerFencing({ ...ports, directory, presence });
-
-  const owner = { serverUuid: node.uuid, ownerEpoch: node.ownerEpoch };
-  const tasks = makeTasks({ store, clock, random, owner, onStep: options.onStep });
-  const dispatch = makeDispatch({ tasks, bus, settings, clock, log });
-  const runWatch = makeRunWatch(clock);
-  const inventory = makeVmInventory({ ...ports, ledger, directory, runWatch });
-  const hostFailures = makeHostFailures({
-    store,
-    ledger,
-    tasks,
-    marks: marksOf(hosts, log),
-    dispatch,
-    closeOnHost,
-    log,
-  });
-  const haStartDeps = {
-    ...ports,
-    ledger,
-    tasks,
-    directory,
-    presence,
-    closeOnHost,
-    runWatch,
-    placer: makePlacer({ store, directory, presence, power, settings, clock }),
-    channels: options.channels?.(standard) ?? standard,
-    extensions: options.beforeHaStart ?? [],
-    judgementOf: hostFailures.judgementOf,
-    fencing: { began: hostFailures.began, refused: hostFailures.refused },
-    refusals: dispatch.refusals,
-  };
-
-  const vmQueue = ({ vmUuid }: { vmUuid: string }): string => `vm:${vmUuid}`;
-  bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
+  bus.handle('FenceVmOnHost', { run: (message) => fencing.peers.fence(message) });
   bus.handle('HaStartVmInstance', {
     queue: vmQueue,
-    run: (message, signal) => haStart(haStartDeps, message, signal),
+    run: (message, signal) => haStart(ha.haStartDeps, message, signal),
   });
   bus.handle('StopVmInstance', {
     queue: vmQueue,
     run: async (message) => {
-      await stopVm({ store, ledger, events, directory, closeOnHost }, message);
+      await stopVm(stopVmDeps, message);
       return {};
     },
   });
-
-  const listener: HostListener = {
-    vmsListed: async (list) => {
-      await inventory.listed(list);
-      await dispatch.clusterChanged();
-    },
-    vmChanged: (change) => inventory.changed(change),
-    judged: (judgement) => hostFailures.judged(judgement),
-  };
   const watchingSinceMs = clock.monotonicMs();
   return {
     services: {
       hosts: hosts.inventory,
-      vms: makeVmsService({ store, inventory, tasks, dispatch, presence, bus }),
+      vms: makeVmsService({ ...base, inventory, tasks, dispatch }),
       tasks: makeTasksService({ tasks, dispatch, ledger, events }),
-      confirmDead: makeConfirmDeadService({
-        ...ports,
-        ledger,
-        directory,
-        presence,
-        watchingSinceMs,
-        dispatch,
-      }),
+      confirmDead: makeConfirmDeadService({ ...base, ledger, dispatch, watchingSinceMs }),
     },
     events,
     ledger,
@@ -162,19 +112,77 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   };
 }
 
+/** Starts and stops of one VM wait for each other. */
+const vmQueue = ({ vmUuid }: { vmUuid: string }): string => `vm:${vmUuid}`;
+
+interface Base extends CorePorts {
+  bus: MessageBus;
+  directory: HostDirectory;
+  hosts: Hosts;
+  presence: HostPresence;
+}
+
+/** Ways to prove a run over. */
+function composeFencing(base: Base, options: CoreOptions) {
+  const { bus, settings, presence, clock } = base;
+  const power = makePowerControl({ ...base, device: base.powerDevice });
+  const closeOnHost = makeCloseOnHost(base);
+  const standard = [
+    peerChannel({ bus, settings }),
+    ownAgentChannel(closeOnHost),
+    powerChannel({ power, presence, settings, clock }),
+  ];
+  const channels = options.channels?.(standard) ?? standard;
+  return { power, closeOnHost, channels, peers: makePeerFencing(base) };
+}
+
+/** Bringing VMs back: the ledger, tasks and what hosts report. */
+function composeHa(base: Base & ReturnType<typeof composeFencing>, options: CoreOptions) {
+  const { node, log } = base;
+  const ledger = tellClosed(makeLedger(base), (hostUuid) => hostFailures.runClosed(hostUuid));
+  const owner = { serverUuid: node.uuid, ownerEpoch: node.ownerEpoch };
+  const tasks = makeTasks({ ...base, owner, onStep: options.onStep });
+  const dispatch = makeDispatch({ ...base, tasks });
+  const runWatch = makeRunWatch(base.clock);
+  const inventory = makeVmInventory({ ...base, ledger, runWatch });
+  const marks = marksOf(base.hosts, log);
+  const hostFailures: HostFailures = makeHostFailures({ ...base, ledger, tasks, marks, dispatch });
+  const haStartDeps = {
+    ...base,
+    ledger,
+    tasks,
+    runWatch,
+    placer: makePlacer(base),
+    extensions: options.beforeHaStart ?? [],
+    judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),
+    fencing: hostFailures,
+    refusals: dispatch.refusals,
+  };
+  const listener: HostListener = {
+    vmsListed: async (list) => {
+      await inventory.listed(list);
+      await dispatch.clusterChanged();
+    },
+    vmChanged: (change) => inventory.changed(change),
+    judged: (judgement) => hostFailures.judged(judgement),
+  };
+  const stopVmDeps = { ...base, ledger };
+  return { ledger, tasks, dispatch, inventory, haStartDeps, stopVmDeps, listener };
+}
+
 /** A host that came back meanwhile is not marked any more: the arrow is illegal then. */
 function marksOf({ liveness }: Hosts, log: Logger): HostFencingMarks {
   const quietly =
-    (move: (hostUuid: string, why: string) => Promise<void>) =>
+    (arrow: keyof HostLiveness) =>
     async (hostUuid: string, why: string): Promise<void> => {
-      await move(hostUuid, why).catch((error: unknown) =>
-        log.info('the mark of a host stays', { hostUuid, error: messageOf(error) }),
+      await liveness[arrow](hostUuid, why).catch((error: unknown) =>
+        log.info('the mark of a host stays', { hostUuid, arrow, error: messageOf(error) }),
       );
     };
   return {
-    fencingBegan: quietly(liveness.fenceBegan),
-    fencingCalledOff: quietly(liveness.fenceCalledOff),
-    fenced: quietly(liveness.fenceDone),
+    fencingBegan: quietly('fenceBegan'),
+    fencingCalledOff: quietly('fenceCalledOff'),
+    fenced: quietly('fenceDone'),
   };
 }
 

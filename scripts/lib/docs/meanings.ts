@@ -61,6 +61,6 @@ export const agentMeanings: Meanings = {
   'log.level': 'What is logged.',
   'log.file': 'Besides standard error.',
   stateDir:
-    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. Leave it: siblings call the fence program with its own default.',
-  runDir: 'On a tmpfs, gone with the boot: runs, grants, barriers. Leave it, for the same reason.',
+    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. The installed fence program carries it.',
+  runDir: 'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program carries it.',
 };
