@@ -180,6 +180,8 @@ describe('C2: what the agent says is checked, and the error says what to do', ()
     await connect(world, true);
     agent.sshHostKeys = ['ssh-ed25519 AAAAother'];
     const { error } = await connect(world);
+    // Nothing was installed on what may be a stranger.
+    expect(world.gateway.callsOf('connect')).toHaveLength(1);
     expect(error?.message).toMatch(/not the one pinned.*remove it and add it again/);
     expect((await world.repository.get(h1)).status).toBe('Disconnected');
   });

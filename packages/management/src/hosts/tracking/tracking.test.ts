@@ -242,7 +242,7 @@ describe('D2, D4: silent and broken', () => {
     await rig.hosts.stop();
   });
 
-  test('a host in maintenance is tracked and never judged; a disabled one alarms at most', async () => {
+  test('a host in maintenance is tracked and never judged; a disabled one stays guarded', async () => {
     const rig = await makeRig(3, { prepare: fencing });
     await rig.hosts.inventory.changeState(h1, 'preMaintain', 'test');
     await rig.hosts.inventory.changeState(h1, 'maintain', 'test');
@@ -252,7 +252,7 @@ describe('D2, D4: silent and broken', () => {
     await rig.clock.advance(10_000);
     expect(rig.judgements(h1)).toEqual([]);
     expect(rig.livenesses(h1).at(-1)).toBe('suspect');
-    expect(new Set(rig.judgements(h2))).toEqual(new Set(['nothing-answers alarm']));
+    expect(new Set(rig.judgements(h2))).toEqual(new Set(['nothing-answers fence']));
     await rig.hosts.stop();
   });
 });
@@ -322,6 +322,21 @@ describe('coming back', () => {
     await second.hosts.stop();
   });
 
+  test('runs of an older boot are closed even if the row knows the new boot already', async () => {
+    const world = await makeWorld();
+    const first = await makeRig(2, { world, prepare: fencing });
+    await world.clock.settle(first.hosts.stop());
+    const run = { vmUuid: vm(1).vmUuid, epoch: 1, hostUuid: h1, bootId: 'boot-0' };
+    const open = { openedAt: 'now', closedAt: null, proofUuid: null, state: 'maybe' as const };
+    await world.store.db
+      .insertInto('runs')
+      .values({ ...run, ...open })
+      .execute();
+    const second = await makeRig(0, { world });
+    expect(second.judgements(h1)[0]).toBe('rebooted closeRebooted');
+    await second.hosts.stop();
+  });
+
   test('a server that starts while a host is dead judges it, although it never heard it', async () => {
     const world = await makeWorld();
     const first = await makeRig(3, { world, prepare: fencing });
@@ -348,6 +363,19 @@ describe('C6: another instance or version of the agent is connected anew', () =>
     expect(rig.gateway.callsOf('facts', h1)).toHaveLength(2);
     expect(rig.livenesses(h1)).toEqual(['online']);
     await rig.hosts.stop();
+  });
+
+  test('C6: an agent that changed while the server was down is connected once, at its start', async () => {
+    const world = await makeWorld();
+    const first = await makeRig(2, { world });
+    await world.clock.settle(first.hosts.stop());
+    agent(first, 1).startAgent('instance-2');
+    agent(first, 1).scripts['facts'] = { delayMs: 2_000 };
+    const before = world.gateway.callsOf('facts', h1).length;
+    const second = await makeRig(0, { world });
+    await world.clock.advance(10_000);
+    expect(world.gateway.callsOf('facts', h1)).toHaveLength(before + 1);
+    await second.hosts.stop();
   });
 
   test('C6: seen by a ping, told as such', async () => {
