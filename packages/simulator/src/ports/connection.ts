@@ -1,4 +1,5 @@
 import type { Dispatcher } from '@fenceline/common';
+import type { RawAnswer } from '@fenceline/protocol';
 import type { SimHost } from '../world/host.js';
 import type { Life } from '../world/life.js';
 import { Flow } from '../world/network.js';
@@ -13,9 +14,26 @@ export interface Listener {
   dispatcher: Dispatcher;
 }
 
-/** Who listens on which host's agent port now. */
+/** A call as it reached a host's agent. */
+export interface SeenCall {
+  readonly atMs: number;
+  readonly host: string;
+  readonly path: string;
+  readonly fields: unknown;
+}
+
+/** At least so many calls are kept. */
+const CALLS_KEPT = 20_000;
+
+/** An answer in the agent's place; undefined: the agent answers itself. */
+export type ScriptedAnswer = (fields: unknown) => RawAnswer | undefined;
+
+/** Who listens on which host's agent port now, what was asked there, and what is scripted (F32). */
 export class Listeners {
+  /** The calls that agents got, in order, the newest ones; streams too. */
+  readonly calls: SeenCall[] = [];
   readonly #byHost = new Map<string, Listener>();
+  readonly #scripts = new Map<string, ScriptedAnswer>();
 
   /** Listens until its life ends. */
   listen(host: SimHost, listener: Listener): void {
@@ -27,6 +45,18 @@ export class Listeners {
 
   on(host: SimHost): Listener | undefined {
     return this.#byHost.get(host.name);
+  }
+
+  /** From now on this answers calls of that path on that host, as long as its agent lives. */
+  script(host: string, path: string, answer: ScriptedAnswer): void {
+    this.#scripts.set(`${host} ${path}`, answer);
+  }
+
+  /** Notes a call that has arrived, and gives its scripted answer. */
+  arrived(call: SeenCall): RawAnswer | undefined {
+    this.calls.push(call);
+    if (this.calls.length > 2 * CALLS_KEPT) this.calls.splice(0, CALLS_KEPT);
+    return this.#scripts.get(`${call.host} ${call.path}`)?.(call.fields);
   }
 }
 

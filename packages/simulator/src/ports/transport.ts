@@ -163,19 +163,28 @@ class SimCall {
       }),
     );
     traceCall(origin, host, this.ask.request);
-    connection.there(() => this.#serve(listener, connection));
+    connection.there(() => this.#serve(host, listener, connection));
   }
 
-  #serve(listener: Listener, connection: Connection): void {
-    const { request } = this.ask;
-    const { signal } = this.#gone;
+  /** The call as the program there gets it, and its answer as it leaves. */
+  #serve(host: SimHost, { life, dispatcher }: Listener, connection: Connection): void {
+    const { method, path } = this.ask.request;
     const { caller } = this.target;
-    serve(listener, { ...request, caller, signal }, (dispatched) =>
+    const { signal } = this.#gone;
+    const { world, listeners } = this.origin;
+    const fields = arrivedFields(this.ask.request);
+    const answer = (dispatched: Dispatched): void =>
       connection.back(() => {
         this.#timer?.cancel();
         if (this.ask.answered(dispatched, connection) === 'over') this.giveUp();
-      }),
-    );
+      });
+    life.run(() => {
+      const atMs = world.clock.monotonicMs();
+      const scripted = listeners.arrived({ atMs, host: host.name, path, fields });
+      if (scripted === undefined)
+        void life.answer(dispatcher.handle({ method, path, fields, caller, signal })).then(answer);
+      else answer({ kind: 'answer', answer: scripted });
+    });
   }
 
   #fail(failure: TransportFailure, message: string): void {
@@ -185,21 +194,11 @@ class SimCall {
   }
 }
 
-/** The call as the program there gets it, and its answer as it leaves. */
-function serve(
-  { life, dispatcher }: Listener,
-  request: TransportRequest & { caller: Caller; signal: AbortSignal },
-  answer: (dispatched: Dispatched) => void,
-): void {
-  const { method, path, caller, signal } = request;
-  const json = JSON.parse(JSON.stringify(request.fields)) as Record<string, unknown>;
-  const inQuery = method === 'GET' || method === 'DELETE';
-  const fields = inQuery
-    ? Object.fromEntries(Object.entries(json).map(([name, value]) => [name, String(value)]))
-    : json;
-  life.run(() => {
-    void life.answer(dispatcher.handle({ method, path, fields, caller, signal })).then(answer);
-  });
+/** A body as JSON, or a query, in which everything is text. */
+function arrivedFields({ method, fields }: TransportRequest): unknown {
+  const json = JSON.parse(JSON.stringify(fields)) as Record<string, unknown>;
+  if (method !== 'GET' && method !== 'DELETE') return json;
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, String(value)]));
 }
 
 async function pump(

@@ -20,12 +20,14 @@ export interface SimSiteOptions {
 export class SimSite {
   readonly world: World;
   readonly server: SimServer;
+  /** What the agents were asked, and answers in their place (F32). */
+  readonly listeners = new Listeners();
   readonly #agents = new Map<string, SimAgent>();
 
   constructor(options: SimSiteOptions) {
     const { seed, hosts = 3, clusterLocks = false } = options;
     this.world = new World({ seed, clusterLocks });
-    const listeners = new Listeners();
+    const { listeners } = this;
     for (let n = 1; n <= hosts; n += 1) {
       const host = this.world.addHost({ name: `h${n}`, address: `10.77.1.${10 + n}` });
       this.#agents.set(host.name, new SimAgent(host, listeners));
