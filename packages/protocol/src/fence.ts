@@ -29,7 +29,7 @@ export type Drained = (typeof DRAINED)[number];
 export const BARRIERS = ['disk', 'memory'] as const;
 export type BarrierKind = (typeof BARRIERS)[number];
 
-/** One per answer, for logs, metrics and tests (names.md of the verdict). */
+/** One per answer, for logs, metrics and tests. */
 export const FENCE_OUTCOMES = [
   'confirmedDead',
   'nothingFound',

@@ -3,6 +3,9 @@ import path from 'node:path';
 import type { NodeHandle } from '../hostHandle.js';
 import type { Identity } from './authority.js';
 
+/** Everything in a node runs as root. */
+const HOME = '/root';
+
 /** Where the programs find their things inside a node. */
 export const inNode = {
   tls: '/etc/fenceline/tls',
@@ -10,7 +13,7 @@ export const inNode = {
   serverConfig: '/etc/fenceline/server.yaml',
   serverState: '/var/lib/fenceline/server',
   token: '/etc/fenceline/admin-token',
-  cliConfig: '/root/.config/fenceline/cli.yaml',
+  cliConfig: `${HOME}/.config/fenceline/cli.yaml`,
 } as const;
 
 /** Settings of the server as nested fields, as in its YAML file. */

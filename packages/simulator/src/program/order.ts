@@ -10,7 +10,7 @@ export interface OrderedVm {
   disks: OrderedDisk[];
 }
 
-/** An order of the fence program protocol v1, read as names.md of the specification states it. */
+/** An order of the fence program protocol v1, read by a parser of its own. */
 export interface ReadOrder {
   mode: 'fence' | 'count';
   nonce: string;

@@ -20,7 +20,7 @@ export interface Evidence {
 
 type Wanted<T> = readonly T[] | 'any';
 
-/** One row of decision.md's table: the first that fits decides. */
+/** One row of the table: the first that fits decides. */
 export interface MatrixRow {
   name: string;
   link: 'up' | 'down';
