@@ -1,17 +1,15 @@
 import type { Command } from 'commander';
-import type { Lab, LabOptions } from '../client.js';
 import { UsageError } from '../labError.js';
 import { faultList } from '../plan/faults.js';
 import { nodeName } from '../plan/names.js';
 import { missingPackages } from '../requirements.js';
 import { cliProgram } from '../plan/programs.js';
 import { execInNode } from './exec.js';
+import type { OpenLab } from './openLab.js';
 import { print, printCheck, printStatus } from './output.js';
 import { powerDeviceMode } from './powerDeviceMode.js';
 import { addServiceCommand } from './service.js';
 import { addVmCommands } from './vm.js';
-
-export type OpenLab = (options?: LabOptions) => Lab;
 
 export function addCommands(program: Command, open: OpenLab): void {
   addLifeCommands(program, open);

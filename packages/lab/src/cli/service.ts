@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { UsageError } from '../labError.js';
 import { nodeName } from '../plan/names.js';
-import type { OpenLab } from './commands.js';
+import type { OpenLab } from './openLab.js';
 import { print } from './output.js';
 
 interface StartOptions {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Vms } from '../vms.js';
 import { hostName } from '../plan/names.js';
-import type { OpenLab } from './commands.js';
+import type { OpenLab } from './openLab.js';
 import { print } from './output.js';
 
 /** VMs by hand, for tests and for looking around; no server, no agent. */
