@@ -21,11 +21,13 @@ export type ServerSettings = Readonly<Record<string, unknown>>;
 
 /**
  * What the lab sets apart from the defaults: guests are emulated, no storage heartbeat exists, so
- * a silent host without one is fenced, and a refused start is tried again within seconds.
+ * a silent host without one is fenced, and a qemu that can't be ended is told, and a refused start
+ * tried again, sooner than people would wait for.
  */
 export const labSettings: ServerSettings = {
   ha: {
     agentDown: { withoutHeartbeat: 'fence' },
+    preFence: { sshTimeoutSec: 10 },
     restart: { backoffMin: [0, 0.05, 0.05, 0.1] },
   },
   host: { allowEmulation: true, reserveMemoryMiB: 256 },
