@@ -57,7 +57,7 @@ export class Tracker {
     this.#bootId = host.bootId;
     this.#lastItemMs = deps.watchfulMs();
     this.link = new Link(this.#lastItemMs, host.bootId !== null);
-    this.#lane = new Lane(log, hostUuid);
+    this.#lane = new Lane({ clock, log }, hostUuid);
     const address = (): Promise<AgentAddress> => deps.repository.get(hostUuid).then(agentOf);
     const overflowed = (): void => this.#lists.read();
     this.#mailbox = new Mailbox({ clock, log, listener: deps.listener, overflowed });
@@ -106,7 +106,7 @@ export class Tracker {
     this.#suspicion?.controller.abort(new Error('tracking stops'));
     await this.#loop.stop();
     await this.#lists.stop();
-    await this.#lane.idle();
+    await this.#lane.stop();
     await this.#suspicion?.done;
     await this.#mailbox.stop();
     this.deps.presence.forget(this.hostUuid);
@@ -182,23 +182,25 @@ export class Tracker {
   #onTime(): void {
     this.#saidLate = false;
     const arrow = { arrow: 'cameBack', reason: 'its heartbeats are on time again' } as const;
-    this.#lane.run('on time', async () => {
+    const work = async (): Promise<void> => {
       await tryLiveness(this.deps.repository, this.hostUuid, arrow);
-    });
+    };
+    this.#lane.run('on time', work, () => this.link.state === 'up' && !this.#saidLate);
   }
 
   #cameUp(bootId: string, previousBootId: string | null): void {
     this.#saidLate = false;
     this.#reminder?.cancel();
     this.#suspicion?.controller.abort(new Error('it answers'));
-    this.#lane.run('came up', async () => {
+    const work = async (): Promise<void> => {
       const { hostUuid } = this;
       await this.#tellUp({ hostUuid, bootId, previousBootId });
       const host = await this.deps.repository.get(hostUuid);
       if (host.status !== 'Disconnected' || this.deps.busy(hostUuid)) return;
       const cause = `link up at ${this.deps.clock.monotonicMs()}`;
       this.deps.autoReconnect.now(hostUuid, cause, 'tracking');
-    });
+    };
+    this.#lane.run('came up', work, () => this.link.state === 'up' && this.#bootId === bootId);
   }
 
   async #tellUp(how: Parameters<typeof judgeUp>[1]): Promise<void> {
@@ -224,16 +226,20 @@ export class Tracker {
     const quietMs = this.deps.watchfulMs() - this.link.lastHeardMs;
     const lastHeardMs = this.#downMs - quietMs;
     const suspect = { hostUuid, by, reason, sinceMs: this.#downMs, lastHeardMs };
-    this.#lane.run('down', async () => {
+    let judging = false;
+    const work = async (): Promise<void> => {
       try {
         await repository.noteSignsOfLife(presence.takeUnstored());
         await tryLiveness(repository, hostUuid, { arrow: 'suspected', reason });
         await this.#disconnected(reason);
       } finally {
         // safety: a database that fails must not keep a dead host from being judged.
-        if (this.link.state === 'down') this.#suspect(suspect);
+        if (this.link.state === 'down' && !judging) this.#suspect(suspect);
+        judging = true;
       }
-    });
+    };
+    const downMs = this.#downMs;
+    this.#lane.run('down', work, () => this.link.state === 'down' && this.#downMs === downMs);
   }
 
   async #disconnected(reason: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VmSeen } from '@fenceline/protocol';
+import { sql } from 'kysely';
 import { hostUuid, makeWorld } from '../testing/world.js';
 import { makeRig, type HostsRig } from '../testing/rig.js';
 import { judgedAfterSilenceMs } from './deadlines.js';
@@ -546,6 +547,41 @@ describe('what else may happen', () => {
     await rig.clock.advance(8_000);
     expect(rig.judgements(h1)).toContain('nothing-answers fence');
     await rig.hosts.stop();
+  });
+
+  /** The database refuses to change rows of hosts until the answer is called. */
+  const fullDisk = async (rig: HostsRig): Promise<() => Promise<unknown>> => {
+    const refuse = `BEGIN SELECT RAISE(ABORT, 'disk full'); END`;
+    await sql.raw(`CREATE TRIGGER full BEFORE UPDATE ON hosts ${refuse}`).execute(rig.store.db);
+    return () => sql`DROP TRIGGER full`.execute(rig.store.db);
+  };
+
+  test('a host that dies while the disk is full is shown so once there is room', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    const makeRoom = await fullDisk(rig);
+    agent(rig, 1).powerOff();
+    await rig.clock.advance(8_000);
+    expect(rig.judgements(h1)).toContain('nothing-answers fence');
+    await makeRoom();
+    await rig.clock.advance(2_000);
+    const { liveness, status } = await rig.repository.get(h1);
+    expect({ liveness, status }).toEqual({ liveness: 'suspect', status: 'Disconnected' });
+    await rig.hosts.stop();
+  });
+
+  test('a host that comes back while the disk is full is online once there is room', async () => {
+    const rig = await makeRig(3);
+    agent(rig, 1).killAgent();
+    await rig.clock.advance(8_000);
+    const makeRoom = await fullDisk(rig);
+    agent(rig, 1).startAgent('instance-2');
+    await rig.clock.advance(8_000);
+    await makeRoom();
+    await rig.clock.advance(70_000);
+    const { liveness, status } = await rig.repository.get(h1);
+    expect({ liveness, status }).toEqual({ liveness: 'online', status: 'Connected' });
+    await rig.clock.settle(rig.hosts.stop());
+    expect(rig.clock.pending).toBe(0);
   });
 });
 
