@@ -37,7 +37,7 @@ export function makeHostFailures(deps: HostFailuresDeps): HostFailures {
     judgementOf: (hostUuid) => judgements.get(hostUuid),
     judged: async (judgement) => {
       const before = judgements.get(judgement.hostUuid);
-      const changed = before?.row !== judgement.row;
+      const changed = before?.row !== judgement.row || before.action !== judgement.action;
       judgements.set(judgement.hostUuid, judgement);
       if (changed && DOWN.includes(judgement.action)) await showUnknown(deps, judgement.hostUuid);
       if (judgement.action === 'fence') await fenceHost(deps, judgement);

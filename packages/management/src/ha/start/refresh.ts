@@ -20,9 +20,19 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
   if (alive !== undefined) {
     attempt.adopted = { hostUuid: alive.hostUuid, epoch: alive.epoch };
     await deps.ledger.seenRunning(vm.uuid, alive.epoch);
+    await showWhere(attempt, alive);
   }
   attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
   return open;
+}
+
+/** An attempt that failed after its start put the old display back; now it is known better. */
+async function showWhere({ deps, vm }: Attempt, { hostUuid }: Run): Promise<void> {
+  await deps.store.db
+    .updateTable('vms')
+    .set({ state: 'Running', hostUuid })
+    .where('uuid', '=', vm.uuid)
+    .execute();
 }
 
 type Look = 'alive' | 'gone' | 'silent';

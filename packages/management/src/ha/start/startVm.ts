@@ -124,7 +124,8 @@ async function requireSeen(attempt: Attempt, host: HostInfo, run: Run): Promise<
   const { startTimeoutMs } = deps.settings.current().ha.restart;
   const seen = await deps.runWatch.waitFor(
     { hostUuid: host.uuid, vmUuid: vm.uuid, epoch: run.epoch, limitMs: startTimeoutMs, signal },
-    async () => (await askStatus(deps, run))?.vm,
+    // Its event may have come before the start's answer, and the host may not answer any more.
+    async () => shownBy(attempt, run) ?? (await askStatus(deps, run))?.vm,
   );
   if (!seen)
     throw new HaRefusal(
@@ -146,6 +147,12 @@ async function requireSeen(attempt: Attempt, host: HostInfo, run: Run): Promise<
     text: `VM ${vm.name} is seen running on ${host.name} (run ${run.epoch})`,
     facts: { epoch: run.epoch },
   });
+}
+
+/** The run as its host's fresh list shows it. */
+function shownBy({ deps }: Attempt, { hostUuid, vmUuid, epoch }: Run) {
+  const live = deps.presence.liveVms(hostUuid) ?? [];
+  return live.find((seen) => seen.vmUuid === vmUuid && seen.epoch === epoch);
 }
 
 /**

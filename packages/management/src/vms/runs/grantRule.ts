@@ -15,6 +15,8 @@ export interface GrantInputs {
     /** Monotonic time of a host's last sign of life; undefined: none since this server started. */
     lastSignOfLifeMs: (hostUuid: string) => number | undefined;
   };
+  /** The destination's row in this transaction; undefined: it was removed. */
+  host: { name: string; status: string; state: string } | undefined;
   open: readonly Run[];
   /** Proofs of this VM that no start has relied on yet. */
   unused: readonly StoredProof[];
@@ -32,13 +34,19 @@ const WEAK: readonly string[] = ['operatorConfirmed'];
  * Why a VM may not get a new run, as a sentence, or undefined if it may.
  * safety: the rule behind "no proof, no start" (F33, F38, F40, F41).
  */
-export function grantProblem({ request, open, unused, now }: GrantInputs): string | undefined {
+export function grantProblem(inputs: GrantInputs): string | undefined {
+  const { request, host, open, unused, now } = inputs;
   const held = open[0];
   if (held !== undefined)
     return (
       `run ${held.epoch} of VM ${request.vmUuid} on host ${held.hostUuid} is not proven over ` +
       `(${held.state})`
     );
+  // safety: placement looked a moment ago; a host that is being removed, or whose power is about to
+  // be tried, is out of use by then.
+  if (host === undefined) return `host ${request.hostUuid} is gone`;
+  if (host.status !== 'Connected' || host.state !== 'Enabled')
+    return `host ${host.name} is ${host.status} and ${host.state}`;
   const alive = request.liveOn[0];
   if (alive !== undefined)
     return `VM ${request.vmUuid} is seen alive on host ${alive.hostUuid} right now`;

@@ -3,7 +3,7 @@ import { seededRandom, VirtualClock } from '@fenceline/common/testing';
 import { brokenAt } from '../../fencing/digest.js';
 import { proofByOperator } from '../../fencing/proofs/byOperator.js';
 import { proofByPeer } from '../../fencing/proofs/byPeer.js';
-import { hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
+import { hostRow, hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
 import type { PeerEvidence } from '../../messages/types.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
 import { makeLedger } from './ledger.js';
@@ -16,6 +16,11 @@ async function makeWorld() {
   const clock = new VirtualClock();
   const ledger = makeLedger({ store, clock, random: seededRandom(3) });
   await store.db.insertInto('vms').values(vmRow(DISKS)).execute();
+  for (const n of [2, 3])
+    await store.db
+      .insertInto('hosts')
+      .values(hostRow(hostUuid(n), `h${n}`))
+      .execute();
   const ask = { vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] };
   const lastSignOfLifeMs = (): undefined => undefined;
   return {
@@ -95,6 +100,17 @@ describe('the gate of every start', () => {
     });
     await world.ledger.close(proofOf(deadBy(run)), null);
     expect((await world.grant()).run.epoch).toBe(42);
+  });
+
+  test.each([
+    [{ state: 'Maintenance' as const }, 'Connected and Maintenance'],
+    [{ status: 'Disconnected' as const }, 'Disconnected and Enabled'],
+  ])('F40: a destination that went out of use meanwhile (%j) refuses', async (change, why) => {
+    const world = await makeWorld();
+    await world.store.db.updateTable('hosts').set(change).execute();
+    await expect(world.grant()).rejects.toThrow(why);
+    await world.store.db.deleteFrom('hosts').execute();
+    await expect(world.grant()).rejects.toThrow('is gone');
   });
 
   test('F38: a VM seen alive anywhere refuses', async () => {

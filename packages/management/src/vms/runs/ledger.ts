@@ -140,11 +140,16 @@ async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promis
     .where('uuid', '=', vmUuid)
     .executeTakeFirst();
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${vmUuid}`);
+  const host = await tx
+    .selectFrom('hosts')
+    .select(['name', 'status', 'state'])
+    .where('uuid', '=', request.hostUuid)
+    .executeTakeFirst();
   const open = await openRuns(tx, vmUuid);
   const proofs = await closingProofs(tx, tools, vmUuid);
   const unused = proofs.filter((proof) => proof.usedAt === null);
   // safety: the one gate of every start, in the same transaction that records the new run.
-  const problem = grantProblem({ request, open, unused, now: isoNow(tools.clock) });
+  const problem = grantProblem({ request, host, open, unused, now: isoNow(tools.clock) });
   if (problem !== undefined) throw new DomainError('REFUSED', problem, { vmUuid });
   const epoch = vm.epoch + 1;
   const run: Run = {
