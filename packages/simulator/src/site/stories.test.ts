@@ -1,5 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { protectedVm, untilSo } from './testing/protectedVm.js';
+import { agentRoutes } from '@fenceline/protocol';
+import type { Cut } from '../world/network.js';
+import { leaveQemuBehind, protectedVm, untilSo } from './testing/protectedVm.js';
 
 test('F21, F33: a qemu that is dying is not taken for a VM that runs (found with seed 169)', async () => {
   const { site, api } = await protectedVm({ seed: 169 });
@@ -24,4 +26,40 @@ test('F21, F33: a qemu that is dying is not taken for a VM that runs (found with
   await world.clock.advance(5_000);
   expect(site.runningOn('web1')).toHaveLength(1);
   expect(site.check('web1')).toMatchObject({ verdict: 'oneWriter', lives: 2 });
+});
+
+async function startThenCut(cut: Cut) {
+  const { site, api } = await protectedVm({
+    seed: 1,
+    settings: ({ ha }) => {
+      ha.restart.startTimeoutMs = 15_000;
+      ha.restart.backoffMin = [0, 0.1];
+    },
+  });
+  const { world } = site;
+  leaveQemuBehind(site, 'h1');
+  const sent = () => site.listeners.calls.filter(({ path }) => path === agentRoutes.vmStart.path);
+  const before = sent().length;
+  await untilSo(site, () => sent().length > before);
+  const destination = sent().at(-1)?.host ?? '';
+  world.network.cut(destination, cut);
+  await world.clock.advance(40_000);
+  const during = world.trace.text();
+  for (const { name } of world.hosts) world.network.cut(name, 'none');
+  await world.clock.advance(60_000);
+  const vm = await api.showVm({ vm: 'web1' }, { deadlineMs: 10_000 });
+  const shown = { state: vm.state, host: vm.hostName, taskUuid: vm.openTaskUuid };
+  return { site, destination, during, shown };
+}
+
+test('D13: a run that its event has shown is seen, though nobody can be asked (seed 3262)', async () => {
+  const { during, shown, destination } = await startThenCut('in');
+  expect(during).toContain(`VM web1 is seen running on ${destination} (run 2)`);
+  expect(shown).toEqual({ state: 'Running', host: destination, taskUuid: null });
+});
+
+test('F33, F38: a start whose answer was lost is found again, and shown where it runs', async () => {
+  const { site, shown, destination } = await startThenCut('both');
+  expect(shown).toEqual({ state: 'Running', host: destination, taskUuid: null });
+  expect(site.check('web1').verdict).toBe('oneWriter');
 });

@@ -1,4 +1,5 @@
 import { messageOf } from '@fenceline/common';
+import type { VmSeen } from '@fenceline/protocol';
 import { askStatus } from '../../vms/askStatus.js';
 import type { Run } from '../../vms/runs/run.js';
 import type { Attempt } from './context.js';
@@ -16,26 +17,27 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
   for (const reason of voided) log.warn('a proof no longer holds', { reason });
   const open = await deps.ledger.openRuns(vm.uuid);
   const looks = await Promise.all(open.map((run) => look(attempt, run)));
-  const alive = open.find((_, i) => looks[i] === 'alive');
-  if (alive !== undefined) {
-    attempt.adopted = { hostUuid: alive.hostUuid, epoch: alive.epoch };
-    await deps.ledger.seenRunning(vm.uuid, alive.epoch);
-    await showWhere(attempt, alive);
+  for (const [i, { hostUuid, epoch }] of open.entries()) {
+    const seen = looks[i];
+    if (typeof seen !== 'object' || attempt.adopted !== undefined) continue;
+    attempt.adopted = { hostUuid, epoch };
+    await deps.ledger.seenRunning(vm.uuid, epoch);
+    await showWhere(attempt, { hostUuid, state: seen.state });
   }
   attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
   return open;
 }
 
 /** An attempt that failed after its start put the old display back; now it is known better. */
-async function showWhere({ deps, vm }: Attempt, { hostUuid }: Run): Promise<void> {
-  await deps.store.db
-    .updateTable('vms')
-    .set({ state: 'Running', hostUuid })
-    .where('uuid', '=', vm.uuid)
-    .execute();
+async function showWhere(
+  { deps, vm }: Attempt,
+  shown: { hostUuid: string; state: string },
+): Promise<void> {
+  await deps.store.db.updateTable('vms').set(shown).where('uuid', '=', vm.uuid).execute();
 }
 
-type Look = 'alive' | 'gone' | 'silent';
+/** What its host shows of a living run; else why there is nothing to show. */
+type Look = VmSeen | 'gone' | 'silent';
 
 async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   // A host that is judged to be fenced is not asked: its word would only cost time.
@@ -50,5 +52,5 @@ async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   // never runs again: adopting it would end the task, and nobody would bring the VM back.
   const runs = vm !== undefined && vm.hasProcess && vm.state !== 'Stopping';
   const live = runs && bootId === run.bootId;
-  return live && (vm.epoch === run.epoch || vm.epoch === null) ? 'alive' : 'gone';
+  return live && (vm.epoch === run.epoch || vm.epoch === null) ? vm : 'gone';
 }
