@@ -62,5 +62,6 @@ export const agentMeanings: Meanings = {
   'log.file': 'Besides standard error.',
   stateDir:
     'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. The installed fence program carries it.',
-  runDir: 'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program carries it.',
+  runDir:
+    'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program carries it.',
 };
