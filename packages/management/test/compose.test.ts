@@ -1,18 +1,26 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { axiosTransport, silentLogger } from '@fenceline/common';
 import { makeTestCa, recordingLogger } from '@fenceline/common/testing';
 import { apiRoutes, callRoute } from '@fenceline/protocol';
-import { expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { composeServer } from '../src/compose.js';
 import type { ComposeOptions } from '../src/composeTypes.js';
 import { ServerConfig } from '../src/config.js';
 
 const ca = makeTestCa();
 const tls = { api: ca.issue({ name: 'api' }), agents: ca.issue({ name: 's', role: 'server' }) };
-const newDir = (): string => mkdtempSync(join(tmpdir(), 'fenceline-server-'));
+const dirs: string[] = [];
+afterAll(() => {
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
+function newDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'fenceline-server-'));
+  dirs.push(dir);
+  return dir;
+}
 
 function options(stateDir: string, port = 0): ComposeOptions {
   const config = new ServerConfig();

@@ -8,7 +8,9 @@ test('F21, F33: a qemu that is dying is not taken for a VM that runs (found with
   const { world } = site;
   world.storage.hang('h1');
   await world.clock.advance(2_000);
-  site.agent('h1').crash({ stays: false });
+  site.agent('h1').crash({ stays: true });
+  await world.clock.advance(6_000);
+  site.agent('h1').revive();
   // A sibling kills the qemu, which can't end; the agent is back and shows it; a retry sees it.
   await world.clock.advance(200_000);
   expect(site.runningOn('web1').map(({ name }) => name)).toEqual(['h1']);
@@ -26,6 +28,20 @@ test('F21, F33: a qemu that is dying is not taken for a VM that runs (found with
   await world.clock.advance(5_000);
   expect(site.runningOn('web1')).toHaveLength(1);
   expect(site.check('web1')).toMatchObject({ verdict: 'oneWriter', lives: 2 });
+});
+
+test('D2: an agent that restarts costs nobody anything: no fence, no start, the VM runs on', async () => {
+  const { site, api } = await protectedVm({ seed: 1 });
+  const { world } = site;
+  const starts = (): number =>
+    site.listeners.calls.filter(({ path }) => path === agentRoutes.vmStart.path).length;
+  const before = starts();
+  site.agent('h1').crash({ stays: false });
+  await world.clock.advance(60_000);
+  const vm = await api.showVm({ vm: 'web1' }, { deadlineMs: 10_000 });
+  expect([vm.state, vm.hostName, vm.openTaskUuid]).toEqual(['Running', 'h1', null]);
+  expect(starts()).toBe(before);
+  expect(site.check('web1')).toMatchObject({ verdict: 'oneWriter', lives: 1 });
 });
 
 async function startThenCut(cut: Cut) {

@@ -17,6 +17,8 @@ const inputs: Inputs = {
   ownNetworkFirst: false,
   mode: 'active',
   withoutHeartbeat: 'fence',
+  lastHeardAgeMs: 60_000,
+  silentAfterMs: 3_000,
   allowedChannels: ['peer', 'own-agent', 'power'],
 };
 
@@ -83,6 +85,9 @@ const capped: [Partial<Inputs>, string, string][] = [
   [{ mode: 'detect-only' }, 'alarm', 'HA watches only'],
   [{ mode: 'disarmed' }, 'alarm', 'HA is off'],
   [{ ownNetworkFirst: true }, 'alarm', 'D3: all fell silent together'],
+  [{ lastHeardAgeMs: 500 }, 'fence', 'nothing of it answers: no agent is restarting there'],
+  [{ lastHeardAgeMs: 2_999, evidence: { ...down, atSibling: 'kernel' } }, 'none', 'a restart'],
+  [{ lastHeardAgeMs: 3_000, evidence: { ...down, atSibling: 'kernel' } }, 'fence', 'no restart'],
   [{ hostState: 'Disabled' }, 'fence', 'no new VMs there; those that run stay guarded'],
   [{ hostState: 'Maintenance' }, 'none', 'somebody works on it'],
   [{ hostState: 'PreMaintenance' }, 'fence', 'its VMs have not left yet'],

@@ -11,6 +11,10 @@ export interface Inputs {
   ownNetworkFirst: boolean;
   mode: HaSettings['mode'];
   withoutHeartbeat: HaSettings['agentDown']['withoutHeartbeat'];
+  /** Since the agent was last heard, ms. */
+  lastHeardAgeMs: number;
+  /** `ha.detect.silentAfterMs`. */
+  silentAfterMs: number;
   /** `ha.preFence.channels`: which channels may be used, in order. */
   allowedChannels: readonly ChannelName[];
 }
@@ -69,5 +73,8 @@ function capDown({ action }: Wish, inputs: Inputs): Cap | undefined {
       why: 'all hosts of its cluster fell silent together: the own network of this server comes first',
     };
   if (inputs.mode !== 'active') return DISARMED;
+  // A host whose kernel answers may only have restarted its agent: it gets as long as a silent one.
+  if (inputs.evidence.atSibling === 'kernel' && inputs.lastHeardAgeMs < inputs.silentAfterMs)
+    return { action: 'none', why: 'its agent may be restarting' };
   return undefined;
 }

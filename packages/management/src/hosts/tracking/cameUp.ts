@@ -44,6 +44,8 @@ export async function judgeUp(
     ownNetworkFirst: false,
     mode: ha.mode,
     withoutHeartbeat: ha.agentDown.withoutHeartbeat,
+    lastHeardAgeMs: 0,
+    silentAfterMs: ha.detect.silentAfterMs,
     allowedChannels: ha.preFence.channels,
   });
   if (verdict.action === 'none') return { judgement: undefined, oldRuns };

@@ -68,7 +68,7 @@ async function round(
   // A sibling reaches its agent: this server may by now as well, and then nothing is wrong.
   if (scan.atSibling === 'agent') await deps.probe();
   if (signal.aborted) return;
-  const inputs = inputsOf(deps, host, scan);
+  const inputs = inputsOf(deps, { host, scan, suspect });
   const verdict = judge(inputs);
   await noteLiveness(deps, { host, verdict, reason: suspect.reason });
   if (signal.aborted) return;
@@ -92,7 +92,10 @@ interface Told {
   atMs: number;
 }
 
-function inputsOf(deps: SuspicionDeps, host: Host, scan: ScanResult): Inputs {
+function inputsOf(
+  deps: SuspicionDeps,
+  { host, scan, suspect }: { host: Host; scan: ScanResult; suspect: Suspect },
+): Inputs {
   const { ha } = deps.settings.current();
   return {
     evidence: {
@@ -106,6 +109,8 @@ function inputsOf(deps: SuspicionDeps, host: Host, scan: ScanResult): Inputs {
     ownNetworkFirst: deps.ownNetworkFirst(host.uuid),
     mode: ha.mode,
     withoutHeartbeat: ha.agentDown.withoutHeartbeat,
+    lastHeardAgeMs: deps.clock.monotonicMs() - suspect.lastHeardMs,
+    silentAfterMs: ha.detect.silentAfterMs,
     allowedChannels: ha.preFence.channels,
   };
 }

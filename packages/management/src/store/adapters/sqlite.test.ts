@@ -1,11 +1,19 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { openMemoryStore, openSqliteStore } from './sqlite.js';
 
-const stateDir = (): string => mkdtempSync(join(tmpdir(), 'fenceline-store-'));
+const dirs: string[] = [];
+afterAll(() => {
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
+function stateDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'fenceline-store-'));
+  dirs.push(dir);
+  return dir;
+}
 
 test('a write is there after the database was closed and opened again', async () => {
   const dir = stateDir();
