@@ -146,7 +146,8 @@ export class DiskDrained {
 
 /** Another process that has a disk of the VM open for writing: named, never killed (F20a). */
 export class OtherWriter {
-  @IsInt() @Min(1) pid = 0;
+  /** 0: not a process but the kernel, such as a loop device on the image. */
+  @IsInt() @Min(0) pid = 0;
   @IsString() @MaxLength(64) comm = '';
   @IsString() @MinLength(1) @MaxLength(1_024) source = '';
 }

@@ -178,24 +178,31 @@ async function callPeer(
   } satisfies FenceTarget;
   // F16: a deadline of its own, never one inherited from whoever asked.
   const deadlineMs = preFence.sshTimeoutSec * 1_000 + CALL_MARGIN_MS;
-  const vms = asked.map(({ order }) => ({
-    vmUuid: order.message.vmUuid,
-    fenceEpoch: order.message.epoch,
-    disks: [...order.disks],
-  }));
+  const vms = vmsOf(asked);
   const [only, ...more] = vms;
   if (only !== undefined && more.length === 0) {
     const command = { ...target, ...only };
     const answer = await gateway.call(agent, agentRoutes.fenceVm, { command, deadlineMs });
-    return [evidenceOf(peer.uuid, answer, answer)];
+    return asked.map(() => evidenceOf(peer.uuid, answer, answer));
   }
   const command = { ...target, vms };
   const answer = await gateway.call(agent, agentRoutes.fenceVms, { command, deadlineMs });
   const byVm = new Map(answer.verdicts.map((verdict) => [verdict.vmUuid, verdict]));
-  return vms.map(({ vmUuid }) => {
-    const verdict = byVm.get(vmUuid);
+  return asked.map(({ order }) => {
+    const verdict = byVm.get(order.message.vmUuid);
     return verdict === undefined ? undefined : evidenceOf(peer.uuid, answer, verdict);
   });
+}
+
+/** Each VM once: of two runs of one VM on this host the higher epoch closes both. */
+function vmsOf(asked: readonly Asked[]) {
+  const byVm = new Map<string, { vmUuid: string; fenceEpoch: number; disks: DiskRef[] }>();
+  for (const { order } of asked) {
+    const { vmUuid, epoch } = order.message;
+    const fenceEpoch = Math.max(epoch, byVm.get(vmUuid)?.fenceEpoch ?? 0);
+    byVm.set(vmUuid, { vmUuid, fenceEpoch, disks: [...order.disks] });
+  }
+  return [...byVm.values()];
 }
 
 function taskIdOf(asked: readonly Asked[]): { taskId?: string } {

@@ -2,7 +2,7 @@ import { isoNow, makeSingleFlight, sleep, type Clock, type Random } from '@fence
 import { DomainError } from '@fenceline/protocol';
 import type { SettingsSource } from '../settings/settings.js';
 import { fromJson, type Store } from '../store/store.js';
-import type { PowerDevice, PowerDeviceConfig } from './powerDevice.js';
+import { PowerDeviceError, type PowerDevice, type PowerDeviceConfig } from './powerDevice.js';
 import type { PowerReading } from './proofs/byPower.js';
 
 /** Readings after "off" until one says off. */
@@ -26,6 +26,8 @@ export interface PowerControl {
    * @throws DomainError if there is no device.
    */
   switchOff(hostUuid: string): Promise<Omit<PowerReading, 'lastSignOfLifeMs'>>;
+  /** The host runs under a new boot: whatever was ordered before has happened, or has passed. */
+  rebooted(hostUuid: string): Promise<void>;
   /** Hosts with an order whose outcome is not known: nothing may be placed there. */
   unresolved(): Promise<string[]>;
 }
@@ -41,6 +43,7 @@ export function makePowerControl(deps: PowerControlDeps): PowerControl {
         : undefined;
     },
     switchOff: (hostUuid) => flights.run(hostUuid, () => switchOff(deps, hostUuid)),
+    rebooted: (hostUuid) => resolveOrders(deps, hostUuid, 'the host runs under a new boot'),
     unresolved: async () => {
       const rows = await deps.store.db
         .selectFrom('powerOrders')
@@ -78,10 +81,11 @@ async function switchOff(
   const orderUuid = await recordOrder(deps, hostUuid);
   const offSentAtMs = deps.clock.monotonicMs();
   // A device may reject "off" for a host that is off already; the reading decides.
-  const offAcknowledged = await deps.device.off(config, limit).then(
-    () => true,
-    () => false,
+  const failure = await deps.device.off(config, limit).then(
+    () => undefined,
+    (error: unknown) => error,
   );
+  const offAcknowledged = failure === undefined;
   let readBack: PowerReading['readBack'] = 'unknown';
   for (let i = 0; i < MAX_READINGS && readBack !== 'off'; i += 1) {
     if (i > 0) await sleep(deps.clock, READING_EVERY_MS);
@@ -89,8 +93,9 @@ async function switchOff(
     if (readBack === 'unknown') break;
   }
   const readBackAtMs = deps.clock.monotonicMs();
-  // safety: an acknowledged "off" that reads "on" may still come; the order stays unresolved.
-  const resolved = readBack === 'off' || (readBack === 'on' && !offAcknowledged);
+  // safety: an "off" that reads "on" may still come, acknowledged or not; only one that never left
+  // this server can't.
+  const resolved = readBack === 'off' || neverLeft(failure);
   if (resolved) await resolveOrders(deps, hostUuid, `${orderUuid}: ${readBack}`);
   return {
     deviceAgent: config.agent,
@@ -100,6 +105,11 @@ async function switchOff(
     offSentAtMs,
     readBackAtMs,
   };
+}
+
+function neverLeft(failure: unknown): boolean {
+  if (!(failure instanceof PowerDeviceError)) return false;
+  return failure.failure === 'notStarted' || failure.failure === 'badParameters';
 }
 
 /** Durable before act: a server that dies now still knows that an order may be out. */

@@ -4,7 +4,7 @@ import { retryDelayMs } from './tasks/task.js';
 
 async function refusingWorld(): Promise<HaWorld> {
   const world = await makeHaWorld();
-  await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+  await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
   world.judgeDead(1);
   for (const host of world.hosts)
     host.fence = () => ({
@@ -78,7 +78,7 @@ describe('F10: a server that ends in the middle', () => {
     'a task found %s is ended in the history and begins anew',
     async (state) => {
       const world = await makeHaWorld();
-      await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+      await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
       world.judgeDead(1);
       const task = await world.tasks.openOrCreate(wanted);
       await world.tasks.beginAttempt(task.uuid);
@@ -95,6 +95,19 @@ describe('F10: a server that ends in the middle', () => {
       expect(world.called('vmStart')).toHaveLength(1);
     },
   );
+
+  test('I4: an attempt whose end could not be written down is ended later, and tried again', async () => {
+    const world = await refusingWorld();
+    await world.dispatch.start();
+    const task = await world.tasks.openOrCreate(wanted);
+    await world.clock.advance(1_000);
+    // As after a full disk: the attempt is over, and its row says that it goes on.
+    await world.tasks.setState(task.uuid, 'fencing');
+    await world.store.db.updateTable('haTasks').set({ nextTryAt: null }).execute();
+    await world.clock.advance(3_000);
+    expect(await attempts(world)).toBe(2);
+    world.dispatch.stop();
+  });
 
   test('its start may be out: the run is adopted where it runs, and not started again', async () => {
     const world = await makeHaWorld();

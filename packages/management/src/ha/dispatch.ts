@@ -55,9 +55,18 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     const now = isoNow(clock);
     tasks.open().then(
       (open) => {
-        for (const task of open)
-          if (WAITING.includes(task.state) && task.nextTryAt !== null && task.nextTryAt <= now)
-            run(task);
+        for (const task of open) {
+          const due = task.nextTryAt !== null && task.nextTryAt <= now;
+          if (WAITING.includes(task.state) && due) run(task);
+          // Its attempt is over and could not be written down, as on a full disk: it is now.
+          else if (UNDER_WAY.includes(task.state) && !underWay.has(task.vmUuid))
+            interrupted(deps, task).catch((error: unknown) =>
+              log.error('a task could not be ended', {
+                taskId: task.uuid,
+                error: messageOf(error),
+              }),
+            );
+        }
       },
       (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
     );
@@ -94,17 +103,22 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
  * anew. The ledger knows which runs are proven over and which start may be out, so nothing is
  * skipped and nothing is sent twice.
  */
-async function recover({ tasks, log }: DispatchDeps): Promise<void> {
+async function recover(deps: DispatchDeps): Promise<void> {
+  const { tasks, log } = deps;
   for (const task of await tasks.open()) {
     if (!UNDER_WAY.includes(task.state)) continue;
     log.warn('an interrupted HA task begins anew', { taskId: task.uuid, state: task.state });
-    await tasks.endAttempt(task.uuid, task.attempt, {
-      state: 'refused',
-      success: false,
-      failure: `the server ended while the task was ${task.state}; it begins anew`,
-      retryInMs: 0,
-      ended: false,
-      proofDigests: [],
-    });
+    await interrupted(deps, task);
   }
+}
+
+function interrupted({ tasks }: DispatchDeps, task: HaTask): Promise<void> {
+  return tasks.endAttempt(task.uuid, task.attempt, {
+    state: 'refused',
+    success: false,
+    failure: `the attempt was interrupted while the task was ${task.state}; it begins anew`,
+    retryInMs: 0,
+    ended: false,
+    proofDigests: [],
+  });
 }

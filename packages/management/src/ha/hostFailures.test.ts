@@ -16,7 +16,7 @@ async function makeWorld() {
   });
   await world.store.db.insertInto('vms').values(row).execute();
   for (const vmUuid of [VM, OTHER])
-    await world.ledger.adopt({ vmUuid, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    await world.ledger.adopt({ vmUuid, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
   const marks: string[] = [];
   const dispatched: string[] = [];
   const failures = makeHostFailures({
@@ -24,6 +24,7 @@ async function makeWorld() {
     ledger: world.ledger,
     tasks: world.tasks,
     closeOnHost: world.closeOnHost,
+    power: { rebooted: async () => void marks.push('power settled') },
     log: silentLogger,
     marks: {
       fencingBegan: async () => void marks.push('fencing'),
@@ -157,6 +158,21 @@ describe('a host that rebooted', () => {
     const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
     expect(kinds).toEqual([{ kind: 'hostRebooted' }, { kind: 'hostRebooted' }]);
     expect(await world.tasks.open()).toEqual([]);
+  });
+
+  test('a VM that runs there again, started by somebody else, gets no task, however often told', async () => {
+    const world = await makeWorld();
+    for (const vmUuid of [VM, OTHER])
+      await world.ledger.adopt({ vmUuid, mark: null, hostUuid: hostUuid(1), bootId: 'boot-9' });
+    for (let i = 0; i < 3; i += 1) await world.judged(rebooted);
+    expect(await world.tasks.open()).toEqual([]);
+    expect(world.calls).toEqual([]);
+  });
+
+  test('a new boot settles what was ordered of its power device before', async () => {
+    const world = await makeWorld();
+    await world.judged(rebooted);
+    expect(world.marks).toEqual(['power settled']);
   });
 
   test('runs of the new boot are not touched', async () => {

@@ -1,5 +1,6 @@
 import { messageOf, type Logger } from '@fenceline/common';
 import type { CloseOnHost } from '../fencing/channels/ownAgent.js';
+import type { PowerControl } from '../fencing/powerControl.js';
 import type { HostFencingMarks, HostJudgement } from '../hosts/contracts.js';
 import { PRIORITIES } from '../store/schema.js';
 import type { Store } from '../store/store.js';
@@ -16,6 +17,7 @@ export interface HostFailuresDeps {
   marks: HostFencingMarks;
   dispatch: Dispatch;
   closeOnHost: CloseOnHost;
+  power: Pick<PowerControl, 'rebooted'>;
   log: Logger;
 }
 
@@ -126,13 +128,24 @@ async function showUnknown({ store, ledger }: HostFailuresDeps, hostUuid: string
 
 /** The host runs under a new boot: its old runs are over once its barrier says so. */
 async function closeRebooted(deps: HostFailuresDeps, judgement: HostJudgement): Promise<void> {
+  await deps.power.rebooted(judgement.hostUuid);
   const open = await deps.ledger.openRunsOnHost(judgement.hostUuid);
-  const old = open.filter((run) => run.bootId !== judgement.inputs.bootId);
+  const old = open.filter(
+    (run) => run.bootId !== judgement.inputs.bootId && !runsThereNow(open, run, judgement),
+  );
   const vms = await protectedVms(deps, old);
   for (const vm of vms)
     await bringBack(deps, vm, { judgement, preferredHostUuid: judgement.hostUuid });
   const others = old.filter((run) => !vms.some((vm) => vm.uuid === run.vmUuid));
   for (const run of others) await closeOnly(deps, run);
+}
+
+/**
+ * The VM runs there under the new boot, started by somebody else: it needs no start. Its old run
+ * is closed with the new one, when that is over.
+ */
+function runsThereNow(open: readonly Run[], old: Run, { inputs }: HostJudgement): boolean {
+  return open.some((run) => run.vmUuid === old.vmUuid && run.bootId === inputs.bootId);
 }
 
 /** A VM that nobody wants back still gets its old run closed, so that a person can start it. */

@@ -185,6 +185,13 @@ async function remove(deps: InventoryDeps, hostUuid: string): Promise<void> {
     const host = await repository.get(hostUuid, tx);
     // safety: F40; the ledger would name a host that nobody can fence any more.
     await refuseOpenRuns(deps, host, { what: 'be removed', on: tx });
+    // safety: F41: a sign of life of a host that is gone from here would not be seen any more.
+    const words = await inventory.unusedWords(hostUuid, tx);
+    if (words > 0)
+      throw new DomainError(
+        'REFUSED',
+        `host ${host.name} was confirmed dead, and ${words} of its VMs do not run elsewhere yet`,
+      );
     await inventory.removePowerDevice(hostUuid, tx);
     await repository.remove(hostUuid, tx);
     const text = `host ${host.name} was removed`;

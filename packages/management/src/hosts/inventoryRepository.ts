@@ -30,6 +30,8 @@ export interface InventoryRepository {
    */
   setVerified(hostUuid: string, tried: PowerDeviceConfig, verifiedAt: string): Promise<void>;
   openRuns(hostUuid: string, on?: Queryable): Promise<OpenRun[]>;
+  /** Words of a person that closed runs there and that no running VM stands on yet (F41). */
+  unusedWords(hostUuid: string, on?: Queryable): Promise<number>;
   /** The highest epoch of each VM that ever had a run there (F11). */
   knownRuns(hostUuid: string): Promise<{ vmUuid: string; epoch: number }[]>;
 }
@@ -81,6 +83,17 @@ export function makeInventoryRepository(store: Store): InventoryRepository {
         .where('state', '!=', 'closed')
         .orderBy('vmUuid')
         .execute(),
+    unusedWords: async (hostUuid, on = store.db) => {
+      const rows = await on
+        .selectFrom('proofs')
+        .select('uuid')
+        .where('hostUuid', '=', hostUuid)
+        .where('kind', '=', 'operatorConfirmed')
+        .where('usedAt', 'is', null)
+        .where('voidedReason', 'is', null)
+        .execute();
+      return rows.length;
+    },
     knownRuns: (hostUuid) =>
       store.db
         .selectFrom('runs')

@@ -68,12 +68,12 @@ export class RestartSettings {
   /** HA starts under way at one time in all. */
   @IsInt() @Min(1) @Max(10_000) inAll = 32;
   /** From the start command to "seen running", milliseconds. */
-  @IsInt() @Min(1_000) @Max(3_600_000) startTimeoutMs = 60_000;
+  @IsInt() @Min(1_000) @Max(600_000) startTimeoutMs = 60_000;
 }
 
 export class OperatorSettings {
   /** Since the last sign of life, seconds, before a person may confirm a host dead. */
-  @IsInt() @Min(0) @Max(86_400) confirmDeadAfterSec = 120;
+  @IsInt() @Min(30) @Max(86_400) confirmDeadAfterSec = 120;
   /** A confirmation's life, seconds. */
   @IsInt() @Min(10) @Max(86_400) confirmDeadExpiresSec = 600;
 }

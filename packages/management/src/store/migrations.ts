@@ -84,6 +84,7 @@ const work: Record<string, Column[]> = {
     ['epoch', 'integer'],
     ['hostUuid', 'text'],
     ['bootId', 'text'],
+    ['mark', 'integer', 'null'],
     ['state', 'text'],
     ['openedAt', 'text'],
     ['closedAt', 'text', 'null'],

@@ -141,6 +141,8 @@ export interface RunsTable {
   epoch: number;
   hostUuid: string;
   bootId: string;
+  /** Epoch that its qemu bears in its arguments; null: an adopted one that bears none. */
+  mark: number | null;
   state: RunState;
   openedAt: string;
   closedAt: string | null;

@@ -47,6 +47,22 @@ describe('what hosts report', () => {
     expect(await world.ledger.openRuns(VM)).toEqual([]);
   });
 
+  test('F33: a host that can not be asked again is no reason to forget what it has just reported', async () => {
+    const world = await makeWorld();
+    world.judgeDead(1);
+    await world.inventory.changed({ hostUuid: hostUuid(1), bootId: 'boot-1', vm: seen() });
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ hostUuid: hostUuid(1), mark: 1 }]);
+  });
+
+  test('F33: unless that very life was proven over since', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await stopVm(world.deps, { vmUuid: VM, gracefulMs: 0, timeoutMs: 1_000 });
+    world.judgeDead(1);
+    await world.inventory.changed({ hostUuid: hostUuid(1), bootId: 'boot-1', vm: seen() });
+    expect(await world.ledger.openRuns(VM)).toEqual([]);
+  });
+
   test('F33: reporting it again opens no second run', async () => {
     const world = await makeWorld();
     await world.changed(seen());

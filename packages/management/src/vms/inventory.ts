@@ -5,9 +5,10 @@ import { askStatus } from './askStatus.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostVmList } from '../hosts/contracts.js';
 import type { VmsTable } from '../store/schema.js';
-import type { Store } from '../store/store.js';
+import type { Queryable, Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import type { Ledger } from './runs/ledger.js';
+import { bearsMarkOf } from './runs/run.js';
 import type { RunWatch } from './runWatch.js';
 import { findVm, vmOf, type Vm } from './vm.js';
 
@@ -65,7 +66,7 @@ async function changed(deps: VmInventoryDeps, change: Change): Promise<void> {
   const own = open.find((run) => run.hostUuid === hostUuid && run.bootId === change.bootId);
   if (seen.hasProcess) {
     if (own === undefined) await adopt(deps, vm, change);
-    else if (seen.epoch === null || seen.epoch === own.epoch) {
+    else if (bearsMarkOf(own, seen.epoch)) {
       if (seen.state === 'Running') await deps.ledger.seenRunning(vm.uuid, own.epoch);
       await show(deps, vm, { state: seen.state, hostUuid });
     }
@@ -93,12 +94,19 @@ async function show(
 async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<void> {
   const { hostUuid } = change;
   const now = await askStatus(deps, { hostUuid, vmUuid: vm.uuid });
-  const seen = now?.vm;
-  if (now === undefined || seen === undefined || !seen.hasProcess) return;
-  const { bootId } = now;
+  if (now !== undefined && now.vm?.hasProcess !== true) return;
+  // safety: a host that can't be asked is no reason to forget a qemu that it has just reported,
+  // unless that very life was proven over since.
+  if (now === undefined && (await wasClosed(deps, vm, change))) return;
+  const seen = now?.vm ?? change.vm;
+  const bootId = now?.bootId ?? change.bootId;
   const others = await deps.ledger.openRuns(vm.uuid);
-  const epoch = Math.max(vm.epoch + 1, seen.epoch ?? 0);
-  await deps.ledger.adopt({ vmUuid: vm.uuid, epoch, hostUuid, bootId });
+  const { epoch } = await deps.ledger.adopt({
+    vmUuid: vm.uuid,
+    hostUuid,
+    bootId,
+    mark: seen.epoch,
+  });
   await show(deps, vm, { state: seen.state, hostUuid });
   const fresh = vm.epoch === 0 && others.length === 0;
   await deps.events.record({
@@ -112,6 +120,19 @@ async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<voi
         : `VM ${vm.name} runs here although run ${others[0]?.epoch} of it is open elsewhere`,
     facts: { epoch, seenEpoch: seen.epoch, openRuns: others.length },
   });
+}
+
+/** A run under that boot of the host, with that mark, is closed by proof. */
+async function wasClosed({ store }: VmInventoryDeps, vm: Vm, change: Change): Promise<boolean> {
+  const closed = await store.db
+    .selectFrom('runs')
+    .select('mark')
+    .where('vmUuid', '=', vm.uuid)
+    .where('hostUuid', '=', change.hostUuid)
+    .where('bootId', '=', change.bootId)
+    .where('state', '=', 'closed')
+    .execute();
+  return closed.some((run) => bearsMarkOf(run, change.vm.epoch));
 }
 
 async function takeIn(deps: VmInventoryDeps, change: Change): Promise<Vm | undefined> {
@@ -129,6 +150,7 @@ async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: strin
     const there = await findVm(tx, vmUuid);
     const fields = definitionOf(domain);
     if (there !== undefined) {
+      await refuseRunElsewhere(deps, there, { host, on: tx });
       await tx.updateTable('vms').set(fields).where('uuid', '=', vmUuid).execute();
       return (await findVm(tx, vmUuid)) ?? there;
     }
@@ -151,6 +173,22 @@ async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: strin
     await deps.events.record({ kind: 'vm.imported', vmUuid, hostUuid: host.uuid, text }, tx);
     return vmOf(row);
   });
+}
+
+/** safety: a fence looks at the disks of the definition; another host's may be an old one. */
+async function refuseRunElsewhere(
+  { ledger, directory }: VmInventoryDeps,
+  vm: Vm,
+  { host, on }: { host: HostInfo; on: Queryable },
+): Promise<void> {
+  const elsewhere = (await ledger.openRuns(vm.uuid, on)).find((run) => run.hostUuid !== host.uuid);
+  if (elsewhere === undefined) return;
+  const other = await directory.find(elsewhere.hostUuid);
+  const name = other?.name ?? elsewhere.hostUuid;
+  throw new DomainError(
+    'CONFLICT',
+    `a run of VM ${vm.name} is open on ${name}: import its definition from there`,
+  );
 }
 
 function definitionOf(domain: VmDomainRsp) {

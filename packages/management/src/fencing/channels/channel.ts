@@ -19,6 +19,8 @@ export interface ChannelResult {
   proof?: FenceProof;
   /** What the channel found, or why it could not say; a sentence part. */
   why: string;
+  /** A newer run than this one exists: the attempt is stale and stops (F14). */
+  stale?: boolean;
 }
 
 /** A way to prove that a run is over (§6). */

@@ -17,6 +17,7 @@ const run = {
   epoch: 1,
   hostUuid: hostUuid(1),
   bootId: 'boot-1',
+  mark: 1,
   state: 'running' as const,
   openedAt: '',
   closedAt: null,
@@ -180,6 +181,17 @@ describe('the power channel', () => {
   test('a device that rejects "off" for a host that is off already proves it by its reading', async () => {
     const world = await makeWorld(['off'], false);
     expect((await world.prove(request(fence))).proof).toBeDefined();
+    expect(await world.power.unresolved()).toEqual([]);
+  });
+
+  test('an "off" that was not acknowledged and reads on may still come: its order stays open', async () => {
+    const world = await makeWorld(
+      Array.from({ length: 20 }, () => 'on' as const),
+      false,
+    );
+    await world.prove(request(fence));
+    expect(await world.power.unresolved()).toEqual([run.hostUuid]);
+    await world.power.rebooted(run.hostUuid);
     expect(await world.power.unresolved()).toEqual([]);
   });
 

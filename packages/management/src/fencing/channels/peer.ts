@@ -28,7 +28,10 @@ export function peerChannel(deps: { bus: MessageBus; settings: SettingsSource })
         taskId: request.taskUuid,
         timeoutMs: ROUND_TIMEOUT_MS,
       });
-      if (reply.error !== undefined) return { channel: 'peer', why: reply.error.message };
+      if (reply.error !== undefined) {
+        const stale = reply.error.code === 'STALE_EPOCH';
+        return { channel: 'peer', why: reply.error.message, stale };
+      }
       return firstProof(request, reply.evidence);
     },
   };

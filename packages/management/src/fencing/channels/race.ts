@@ -28,6 +28,7 @@ export async function raceChannels(
         ? await channel.prove(request, both)
         : { channel: channel.name, why: barred };
     said.push(result);
+    if (result.stale === true) stop.abort(new Error('a newer run exists'));
     if (result.proof === undefined) throw new Error(result.why);
     return result.proof;
   });

@@ -13,6 +13,7 @@ const run: Run = {
   epoch: 4,
   hostUuid: 'h1',
   bootId: 'boot-a',
+  mark: 1,
   state: 'running',
   openedAt: '',
   closedAt: null,

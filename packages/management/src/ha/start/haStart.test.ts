@@ -15,7 +15,7 @@ const FLOWS = haStartFlow.steps.map(({ name }) => name);
 /** The VM runs on h1 as run 1, and h1 is judged dead. */
 async function withDeadHost(options = {}): Promise<HaWorld> {
   const world = await makeHaWorld(options);
-  await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+  await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
   world.judgeDead(1);
   return world;
 }
@@ -284,11 +284,55 @@ describe('the gate', () => {
 
   test('F3: a run that its healthy host reports alive is adopted, not fenced', async () => {
     const world = await makeHaWorld();
-    await world.ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
     world.hosts[0]?.start({ vmUuid: VM, epoch: 1 } as never);
     const reply = await world.start();
     expect(reply.vm).toEqual({ uuid: VM, hostUuid: hostUuid(1), epoch: 1 });
     expect(world.called('vmDestroy').concat(world.called('fenceVm'))).toEqual([]);
+  });
+
+  test('F3: an adopted run whose mark is below its epoch is that run: alive, left alone', async () => {
+    const world = await makeHaWorld();
+    await world.store.db.updateTable('vms').set({ epoch: 4 }).execute();
+    await world.ledger.adopt({ vmUuid: VM, mark: 2, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    world.hosts[0]?.start({ vmUuid: VM, epoch: 2 } as never);
+    expect((await world.start()).vm).toMatchObject({ hostUuid: hostUuid(1), epoch: 5 });
+    expect(world.called('vmDestroy').concat(world.called('fenceVm'))).toEqual([]);
+  });
+
+  test('F14: a newer run than the ledger knows of stops the attempt, the other channels too', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.fence = () => {
+        throw new RemoteError(409, { code: 'STALE_EPOCH', message: 'a newer run exists' });
+      };
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('newer');
+    expect(world.called('fenceVm')).toHaveLength(1);
+    expect(world.called('vmStart')).toEqual([]);
+  });
+
+  test('F17: two runs of one VM that wait for a peer go as one order, and both get its answer', async () => {
+    const world = await withDeadHost();
+    const other = 'a0000000-0000-4000-8000-000000000002';
+    const row = vmRow([], { uuid: other, name: 'vm2' });
+    await world.store.db.insertInto('vms').values(row).execute();
+    const ask = { hostUuid: hostUuid(1), siblingHostUuids: [], timeoutMs: 60_000 };
+    // The first one is on its way while the others come.
+    const orders = [
+      { vmUuid: other, epoch: 1 },
+      { vmUuid: VM, epoch: 1 },
+      { vmUuid: VM, epoch: 2 },
+    ].map((order) => world.bus.send('FenceVmOnHost', { ...ask, ...order }));
+    const replies = await world.clock.settle(Promise.all(orders));
+    expect(replies.map(({ evidence }) => evidence.map(({ outcome }) => outcome))).toEqual(
+      replies.map(() => ['confirmedDead']),
+    );
+    const sent = world.called('fenceVm').map(({ command }) => command);
+    expect(sent).toEqual([
+      expect.objectContaining({ vmUuid: other, fenceEpoch: 1 }),
+      expect.objectContaining({ vmUuid: VM, fenceEpoch: 2 }),
+    ]);
   });
 
   test('F11: two HA starts of one VM at once end in one start', async () => {

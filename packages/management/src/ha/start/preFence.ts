@@ -1,3 +1,4 @@
+import { DomainError } from '@fenceline/protocol';
 import { raceChannels, type RaceResult } from '../../fencing/channels/race.js';
 import type { ProofsTable } from '../../store/schema.js';
 import type { Run } from '../../vms/runs/run.js';
@@ -59,6 +60,9 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
       },
       signal: attempt.signal,
     });
+    const stale = raced.said.find((result) => result.stale === true);
+    // safety: F14: a newer run than the ledger knows of; nothing that is closed here would be it.
+    if (stale !== undefined) throw new DomainError('STALE_EPOCH', stale.why);
     if (raced.proof === undefined) return { raced, stored: undefined };
     return { raced, stored: await deps.ledger.close(raced.proof, task.uuid) };
   });

@@ -1,7 +1,7 @@
 import { messageOf } from '@fenceline/common';
 import type { VmSeen } from '@fenceline/protocol';
 import { askStatus } from '../../vms/askStatus.js';
-import type { Run } from '../../vms/runs/run.js';
+import { bearsMarkOf, type Run } from '../../vms/runs/run.js';
 import type { Attempt } from './context.js';
 
 /**
@@ -52,5 +52,5 @@ async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   // never runs again: adopting it would end the task, and nobody would bring the VM back.
   const runs = vm !== undefined && vm.hasProcess && vm.state !== 'Stopping';
   const live = runs && bootId === run.bootId;
-  return live && (vm.epoch === run.epoch || vm.epoch === null) ? vm : 'gone';
+  return live && bearsMarkOf(run, vm.epoch) ? vm : 'gone';
 }

@@ -29,7 +29,7 @@ async function makeWorld() {
     ledger,
     grant: (change: Partial<Parameters<typeof ledger.grant>[0]> = {}) =>
       ledger.grant({ ...ask, lastSignOfLifeMs, ...change }),
-    adopt: () => ledger.adopt({ vmUuid: VM, epoch: 1, hostUuid: hostUuid(1), bootId: 'boot-1' }),
+    adopt: () => ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' }),
   };
 }
 
@@ -94,7 +94,7 @@ describe('the gate of every start', () => {
     const world = await makeWorld();
     const run = await world.ledger.adopt({
       vmUuid: VM,
-      epoch: 41,
+      mark: 41,
       hostUuid: hostUuid(1),
       bootId: 'boot-1',
     });
@@ -117,6 +117,16 @@ describe('the gate of every start', () => {
     const world = await makeWorld();
     const liveOn = [{ hostUuid: hostUuid(3), epoch: 1 }];
     await expect(world.grant({ liveOn })).rejects.toThrow('seen alive');
+  });
+
+  test('F33: two runs found at once are two runs, each with its own epoch', async () => {
+    const world = await makeWorld();
+    const found = [1, 2].map((n) =>
+      world.ledger.adopt({ vmUuid: VM, hostUuid: hostUuid(n), bootId: `boot-${n}`, mark: 1 }),
+    );
+    const epochs = (await Promise.all(found)).map(({ epoch }) => epoch);
+    expect(epochs.toSorted()).toEqual([1, 2]);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(2);
   });
 
   test('F33: two grants at once: one of them', async () => {
@@ -200,9 +210,23 @@ describe("a person's word", () => {
     expect((await world.grant({ lastSignOfLifeMs: () => 60_000 })).run.epoch).toBe(2);
   });
 
-  test('F41: once used it is not asked again', async () => {
+  test('F41: a start that came to nothing has not used it: a sign of life still voids it', async () => {
     const world = await confirmed();
+    await world.clock.advance(1_000);
     const { run } = await world.grant();
+    await world.ledger.close(proofOf(deadBy(run)), null);
+    await world.clock.advance(60_000);
+    const lastSignOfLifeMs = (): number => 50_000;
+    await expect(world.grant({ lastSignOfLifeMs })).rejects.toThrow('sign of life');
+    await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs });
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1 }]);
+  });
+
+  test('F41: once a start that relied on it is seen running, it is not asked again', async () => {
+    const world = await confirmed();
+    await world.clock.advance(1_000);
+    const { run } = await world.grant();
+    await world.ledger.seenRunning(VM, run.epoch);
     await world.clock.advance(3_600_000);
     await world.ledger.close(proofOf(deadBy(run)), null);
     expect((await world.grant({ lastSignOfLifeMs: () => 3_000_000 })).run.epoch).toBe(3);

@@ -39,6 +39,9 @@ export interface GrantRequest {
   lastSignOfLifeMs: (hostUuid: string) => number | undefined;
 }
 
+/** A live qemu that no start of this server explains. */
+export type FoundRun = Pick<Run, 'vmUuid' | 'hostUuid' | 'bootId' | 'mark'>;
+
 /** The ledger of runs: who may run a VM. Check and record in one call; no half of it. */
 export interface Ledger {
   openRuns(vmUuid: string, on?: Queryable): Promise<Run[]>;
@@ -54,10 +57,13 @@ export interface Ledger {
    * (F41); its run is open again.
    */
   reviseProofs(request: Pick<GrantRequest, 'vmUuid' | 'lastSignOfLifeMs'>): Promise<string[]>;
-  /** `maybe` → `running`, when its host reports it with that epoch. */
+  /**
+   * `maybe` → `running`, when its host reports it with that epoch. From then on the proofs of the
+   * runs before it are used: a word that closed one of them can't be taken back any more.
+   */
   seenRunning(vmUuid: string, epoch: number): Promise<void>;
-  /** Records a run that was found, not granted (import, adoption). */
-  adopt(found: { vmUuid: string; epoch: number; hostUuid: string; bootId: string }): Promise<Run>;
+  /** Records a run that was found, not granted, above all epochs of the VM (import, adoption). */
+  adopt(found: FoundRun): Promise<Run>;
   /** Stores the proof in the chain and closes its run with it; twice is harmless. */
   close(proof: FenceProof, taskUuid: string | null): Promise<ProofsTable>;
 }
@@ -75,7 +81,7 @@ interface Inner extends Tools {
 
 export function makeLedger(given: Tools): Ledger {
   const tools: Inner = { ...given, madeAtMs: new Map() };
-  const { store, clock } = tools;
+  const { store } = tools;
   return {
     openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
     openRunsOnHost: async (hostUuid) => {
@@ -90,36 +96,65 @@ export function makeLedger(given: Tools): Ledger {
     },
     grant: (request) => store.transaction((tx) => grant(tx, tools, request)),
     reviseProofs: (request) => store.transaction((tx) => reviseProofs(tx, tools, request)),
-    seenRunning: async (vmUuid, epoch) => {
-      await store.db
-        .updateTable('runs')
-        .set({ state: 'running' })
-        .where('vmUuid', '=', vmUuid)
-        .where('epoch', '=', epoch)
-        .where('state', 'in', ['maybe', 'incoming'])
-        .execute();
-    },
-    adopt: (found) =>
-      store.transaction(async (tx) => {
-        const run = {
-          ...found,
-          state: 'running' as const,
-          ...closedFields,
-          openedAt: isoNow(clock),
-        };
-        await tx.insertInto('runs').values(run).execute();
-        await tx
-          .updateTable('vms')
-          .set((eb) => ({ epoch: eb.fn<number>('max', ['epoch', eb.val(found.epoch)]) }))
-          .where('uuid', '=', found.vmUuid)
-          .execute();
-        return runOf(run);
-      }),
+    seenRunning: (vmUuid, epoch) =>
+      store.transaction((tx) => seenRunning(tx, tools, { vmUuid, epoch })),
+    adopt: (found) => store.transaction((tx) => adopt(tx, tools, found)),
     close: (proof, taskUuid) => store.transaction((tx) => close(tx, tools, { proof, taskUuid })),
   };
 }
 
 const closedFields = { closedAt: null, proofUuid: null };
+
+async function seenRunning(
+  tx: Queryable,
+  { clock }: Inner,
+  { vmUuid, epoch }: { vmUuid: string; epoch: number },
+): Promise<void> {
+  await tx
+    .updateTable('runs')
+    .set({ state: 'running' })
+    .where('vmUuid', '=', vmUuid)
+    .where('epoch', '=', epoch)
+    .where('state', 'in', ['maybe', 'incoming'])
+    .execute();
+  const run = await tx
+    .selectFrom('runs')
+    .select('openedAt')
+    .where('vmUuid', '=', vmUuid)
+    .where('epoch', '=', epoch)
+    .executeTakeFirst();
+  if (run === undefined) return;
+  // Only those that the run's grant stood on: made before it was opened.
+  await tx
+    .updateTable('proofs')
+    .set({ usedAt: isoNow(clock) })
+    .where('vmUuid', '=', vmUuid)
+    .where('epoch', '<', epoch)
+    .where('createdAt', '<=', run.openedAt)
+    .where('usedAt', 'is', null)
+    .where('voidedReason', 'is', null)
+    .execute();
+}
+
+async function adopt(tx: Queryable, { clock }: Inner, found: FoundRun): Promise<Run> {
+  const vm = await tx
+    .selectFrom('vms')
+    .select('epoch')
+    .where('uuid', '=', found.vmUuid)
+    .executeTakeFirst();
+  if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${found.vmUuid}`);
+  const epoch = Math.max(vm.epoch + 1, found.mark ?? 0);
+  const run = {
+    ...found,
+    epoch,
+    state: 'running' as const,
+    openedAt: isoNow(clock),
+    ...closedFields,
+  };
+  await tx.insertInto('runs').values(run).execute();
+  await tx.updateTable('vms').set({ epoch }).where('uuid', '=', found.vmUuid).execute();
+  return runOf(run);
+}
 
 async function openRuns(on: Queryable, vmUuid: string): Promise<Run[]> {
   const rows = await on
@@ -157,18 +192,13 @@ async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promis
     epoch,
     hostUuid: request.hostUuid,
     bootId: request.bootId,
+    mark: epoch,
     state: 'maybe',
     openedAt: isoNow(tools.clock),
     ...closedFields,
   };
   await tx.insertInto('runs').values(run).execute();
   await tx.updateTable('vms').set({ epoch }).where('uuid', '=', vmUuid).execute();
-  await tx
-    .updateTable('proofs')
-    .set({ usedAt: isoNow(tools.clock) })
-    .where('vmUuid', '=', vmUuid)
-    .where('usedAt', 'is', null)
-    .execute();
   const closed = proofs.map((proof) => ({ epoch: proof.epoch, proofDigest: proof.digest }));
   return RunGrant.record(
     run,

@@ -7,6 +7,8 @@ export interface Run {
   hostUuid: string;
   /** Boot of the host that this run was granted for. */
   bootId: string;
+  /** Epoch that its qemu bears; null: an adopted one that bears none. */
+  mark: number | null;
   state: RunState;
   openedAt: string;
   closedAt: string | null;
@@ -15,6 +17,11 @@ export interface Run {
 
 export function runOf(row: RunsTable): Run {
   return { ...row };
+}
+
+/** Is this qemu, seen on the run's host under the run's boot, the run's? */
+export function bearsMarkOf(run: Pick<Run, 'mark'>, seenEpoch: number | null): boolean {
+  return seenEpoch === run.mark;
 }
 
 /** How a run is named in sentences. */
