@@ -31,16 +31,20 @@ export async function* watchHost(
   const { bootId } = await ports.host.boot();
   const queue = makeItemQueue<WatchItem>(MAX_WAITING_ITEMS);
   let sequence = 0;
+  // Every item says whose it is: what a host shows counts for nobody else.
+  let whose: Pick<Fields, 'hostUuid'> = {};
   const push = (fields: Fields): void => {
     const item = { agentInstance: ports.agentInstance, bootId, agentVersion: FENCELINE_VERSION };
-    queue.push(Object.assign(new WatchItem(), item, fields, { sequence: sequence++ }));
+    queue.push(Object.assign(new WatchItem(), item, whose, fields, { sequence: sequence++ }));
   };
   const pushVm = (vm: VmSeen): void => push({ kind: 'vm', vm });
   let timer = ports.clock.after(0, () => undefined);
   const beat = async (): Promise<void> => {
     // Armed before the work: a slow look must not stretch the interval.
     if (!signal.aborted) timer = ports.clock.after(everyMs, () => void beat());
-    push({ kind: 'heartbeat', ...(await heartbeat(ports)) });
+    const details = await heartbeat(ports);
+    if (details.hostUuid !== undefined) whose = { hostUuid: details.hostUuid };
+    push({ kind: 'heartbeat', ...details });
   };
   const end = (): void => queue.end();
   signal.addEventListener('abort', end, { once: true });

@@ -6,6 +6,7 @@ import type { SettingsSource } from '../settings/settings.js';
 import type { HostState } from '../store/schema.js';
 import type { Events } from '../telemetry/events.js';
 import type { AgentGateway } from './agentGateway.js';
+import type { HostPresence } from './contracts.js';
 import { reconnectMessage } from './connect/messages.js';
 import { agentOf, type Host } from './host.js';
 import type { InventoryRepository } from './inventoryRepository.js';
@@ -28,6 +29,7 @@ export interface PowerVerifyDeps {
   settings: SettingsSource;
   repository: HostRepository;
   inventory: InventoryRepository;
+  presence: HostPresence;
   power: PowerDevice;
 }
 
@@ -79,7 +81,14 @@ async function verify(deps: PowerVerifyDeps, hostUuid: string): Promise<{ verifi
   }
 }
 
-async function refuseOpenRuns({ inventory }: PowerVerifyDeps, host: Host): Promise<void> {
+async function refuseOpenRuns({ inventory, presence }: PowerVerifyDeps, host: Host): Promise<void> {
+  // safety: what the host itself shows counts too; the ledger may not know of it yet.
+  const live = presence.liveVms(host.uuid) ?? [];
+  if (live.length > 0)
+    throw new DomainError(
+      'REFUSED',
+      `${host.name} shows ${live.length} running VMs; move or stop them first`,
+    );
   const runs = await inventory.openRuns(host.uuid);
   if (runs.length === 0) return;
   throw new DomainError(

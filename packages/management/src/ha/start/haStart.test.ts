@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { RemoteError, TransportError } from '@fenceline/protocol';
+import { vmRow } from '../testing/rows.js';
 import { haStartFlow } from './haStart.js';
 import {
   deadVerdict,

@@ -1,5 +1,5 @@
 import { messageOf, type Timer } from '@fenceline/common';
-import { agentRoutes, FENCELINE_VERSION } from '@fenceline/protocol';
+import { DomainError, agentRoutes, FENCELINE_VERSION } from '@fenceline/protocol';
 import { forEachBounded } from '../bounded.js';
 import type { Host } from '../host.js';
 import { callAgent, type ConnectDeps } from './context.js';
@@ -93,6 +93,11 @@ class Refresher implements SiblingRefresh {
     const command = { hostUuid: host.uuid, ...server, siblings };
     const call = { command, deadlineMs: CALL_MS, signal: this.#stopping.signal };
     try {
+      // safety: /host/connect gives an agent without identity this host's; only its own may be told.
+      const ask = { command: {}, deadlineMs: CALL_MS, signal: this.#stopping.signal };
+      const { hostUuid } = await callAgent({ gateway, host }, agentRoutes.ping, ask);
+      if (hostUuid !== host.uuid)
+        throw new DomainError('CONFLICT', `another agent answers at the address of ${host.name}`);
       await callAgent({ gateway, host }, agentRoutes.connect, call);
       this.#told.set(host.uuid, digest);
       return true;

@@ -36,6 +36,8 @@ export class FakeAgent {
   /** `noRoute`: the watch stream can't be opened, plain calls work. */
   watchRoute: 'works' | 'noRoute' = 'works';
   /** Heartbeats are held back while true (a stalled process; calls hang as well). */
+  /** False: as after its state directory was lost, or another machine's agent. */
+  knowsItself = true;
   frozen = false;
   agentInstance = 'instance-1';
   agentVersion = FENCELINE_VERSION;
@@ -143,8 +145,9 @@ export class FakeAgent {
 
   #item(kind: WatchItem['kind']): WatchItem {
     this.#sequence += 1;
-    const { agentInstance, bootId, agentVersion, hostUuid } = this;
-    return { kind, sequence: this.#sequence, agentInstance, bootId, agentVersion, hostUuid };
+    const { agentInstance, bootId, agentVersion } = this;
+    const whose = this.knowsItself ? { hostUuid: this.hostUuid } : {};
+    return { kind, sequence: this.#sequence, agentInstance, bootId, agentVersion, ...whose };
   }
 
   #push(item: WatchItem): void {

@@ -106,7 +106,13 @@ export class FakeAgents implements AgentGateway {
       case agentRoutes.echo.name:
         return { nonce: (command as EchoCmd).nonce };
       case agentRoutes.ping.name:
-        return { agentInstance, agentVersion, protocolVersion: fake.protocolVersion, bootId };
+        return {
+          agentInstance,
+          agentVersion,
+          protocolVersion: fake.protocolVersion,
+          bootId,
+          ...(fake.knowsItself ? { hostUuid } : {}),
+        };
       case agentRoutes.facts.name:
         return { ...factsOf(fake), bootId, addresses, sshHostKeys };
       case agentRoutes.connect.name:

@@ -145,9 +145,12 @@ export class Tracker {
 
   /** Anything that came from the agent itself. False: another host answered. */
   #heard(from: Identity, by: 'ping' | 'tracking'): boolean {
-    if (from.hostUuid !== undefined && from.hostUuid !== this.hostUuid) {
+    // safety: a connected agent knows whose it is. One that doesn't is a new one, perhaps of another
+    // machine: it is connected anew, with the pinned host keys, before its word is this host's.
+    if (from.hostUuid !== this.hostUuid) {
       const facts = { hostUuid: this.hostUuid, seen: from.hostUuid };
-      this.deps.log.warn('another host answers at the address of this one', facts);
+      this.deps.log.warn('another agent answers at the address of this host', facts);
+      if (from.hostUuid === undefined) this.#checkAgent(from, by);
       return false;
     }
     const before = { state: this.link.state, bootId: this.#bootId };

@@ -158,6 +158,15 @@ describe('D2, D4: silent and broken', () => {
     await rig.hosts.stop();
   });
 
+  test('D1: an agent that does not know whose it is is no sign of life of this host', async () => {
+    const rig = await makeRig(3, { prepare: fencing });
+    await rig.clock.advance(10_000);
+    agent(rig, 1).knowsItself = false;
+    await rig.clock.advance(10_000);
+    expect(rig.livenesses(h1).slice(0, 3)).toEqual(['online', 'late', 'suspect']);
+    await rig.hosts.stop();
+  });
+
   test('D2: a stream that is cut and comes back at once suspects nobody', async () => {
     const rig = await makeRig(2, { prepare: fencing });
     for (let i = 0; i < 5; i += 1) {
