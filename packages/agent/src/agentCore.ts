@@ -31,7 +31,6 @@ import { scanHost } from './probe/scanHost.js';
 import type { EchoCaller } from './probe/echoCaller.js';
 import type { HostState } from './vms/hostState.js';
 import type { Processes } from './vms/processes.js';
-import { dropEndedGrants } from './vms/startVm.js';
 import { vmRoutes } from './vms/vmRoutes.js';
 import { makeVmTracker } from './vms/vmTracker.js';
 
@@ -103,7 +102,6 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       handle: async (call) => (open ? inner.handle(call) : notOpen()),
     },
     start: async () => {
-      await dropEndedGrants(ports);
       tracker.start();
       open = true;
     },

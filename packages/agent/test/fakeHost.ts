@@ -14,6 +14,7 @@ import {
   type PendingStart,
   type Processes,
   type QemuProcess,
+  type StartEnd,
 } from '../src/index.js';
 
 export const HOST = '0a000000-0000-4000-8000-000000000001';
@@ -39,6 +40,8 @@ export class FakeHost {
   beforeGo: () => Promise<void> = async () => undefined;
   /** What libvirt says instead of starting. */
   startFailure: Error | undefined;
+  /** Did libvirt answer that start? */
+  startEnd: StartEnd = 'resolved';
   guestObeys = true;
   #nextPid = 100;
 
@@ -141,20 +144,26 @@ export class FakeHost {
     this.#nextPid += 1;
     const pid = this.#nextPid;
     this.helpers.set(pid, pid * 10);
+    let end: StartEnd = 'resolved';
     this.trace.push(`prepared began=${await this.state.began(start.vmUuid)}`);
     return {
       pid,
       startTime: pid * 10,
       go: async () => {
         await this.beforeGo();
+        end = 'unresolved';
         if (!this.helpers.has(pid)) throw new DomainError('LIBVIRT_FAILED', 'killed');
+        end = this.startEnd;
         const [grant] = await this.state.grants();
         this.trace.push(`go grant=${grant?.epoch}`);
         if (this.startFailure !== undefined) throw this.startFailure;
         this.started.push(start.xml);
         this.run(start.vmUuid, start.epoch);
       },
-      abandon: async () => void this.helpers.delete(pid),
+      abandon: async () => {
+        this.helpers.delete(pid);
+        return end;
+      },
     };
   }
 

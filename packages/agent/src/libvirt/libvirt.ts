@@ -14,6 +14,13 @@ export interface DomainEvent {
   what: string;
 }
 
+/**
+ * What is known about a start whose process has ended. `resolved`: it was never let go, or libvirt
+ * has answered. `unresolved`: nobody heard an answer, and libvirt's daemon runs what waits in its
+ * queue even if the process that asked is gone (F34).
+ */
+export type StartEnd = 'resolved' | 'unresolved';
+
 /** A start that waits for its go: the process exists, nothing has been asked of libvirt yet. */
 export interface PendingStart {
   readonly pid: number;
@@ -26,8 +33,8 @@ export interface PendingStart {
    * at it).
    */
   go(timeoutMs: number): Promise<void>;
-  /** Ends the process without a start; resolves when it is gone. Harmless afterwards. */
-  abandon(): Promise<void>;
+  /** Ends the process if it has not ended; settles when it is gone, and says how the start ended. */
+  abandon(): Promise<StartEnd>;
 }
 
 /** Urgent work has a lane of its own, so that a hung look never delays a fence or a stop. */

@@ -78,6 +78,16 @@ export function parseVersions(text: string): { libvirt: string; qemu: string } {
   };
 }
 
+/**
+ * virsh ended without libvirt's answer: its connection broke or was given up. What it had asked
+ * for may still be done.
+ */
+export function connectionLost(stderr: string): boolean {
+  const lost =
+    /Disconnected from|keepalive timeout|client socket is closed|Cannot \w+ data|End of file while/;
+  return lost.test(stderr);
+}
+
 /** What virsh wrote when it failed, as an error with a code. */
 export function libvirtFailure(doing: string, stderr: string): DomainError {
   const said = stderr.trim().slice(0, 2_000);

@@ -103,6 +103,27 @@ test('F34: a fence does not wait for a start of that VM that hangs', async () =>
   expect(host.trace).toEqual(['fence']);
 });
 
+test('F34: a grant without a known end goes with its run, when that is proven dead, never before', async () => {
+  const { host, ports } = await fakeHost();
+  await host.state.writeGrant({ vmUuid: VM, epoch: 3, pid: 77, startTime: 770 });
+  const localFence = {
+    fence: async (request: Parameters<typeof host.localFence.fence>[0]) => {
+      const answer = await host.localFence.fence(request);
+      for (const verdict of answer.verdicts) verdict.qemuConfirmedDead = false;
+      return answer;
+    },
+  };
+  await destroyVm({ ...ports, localFence }, command({}), signal);
+  await ports.queue.idle();
+  expect(await host.state.grants()).toMatchObject([{ epoch: 3 }]);
+  await destroyVm(ports, command({ fenceEpoch: 2 }), signal);
+  await ports.queue.idle();
+  expect(await host.state.grants()).toMatchObject([{ epoch: 3 }]);
+  await destroyVm(ports, command({}), signal);
+  await ports.queue.idle();
+  expect(await host.state.grants()).toEqual([]);
+});
+
 test('a program without a verdict for the VM is no success', async () => {
   const { ports } = await fakeHost();
   const localFence = {

@@ -11,6 +11,7 @@ import type { HostState } from './hostState.js';
 import type { LocalFence } from './localFence.js';
 import { lookAtVm } from './look.js';
 import type { Processes } from './processes.js';
+import { dropClosedGrant } from './startVm.js';
 
 export interface DestroyPorts {
   clock: Clock;
@@ -47,6 +48,11 @@ export async function destroyVm(
       killGraceMs: command.killGraceMs,
     }),
   );
+  const verdict = answer.verdicts.find((one) => dashed(one.vmUuid) === vmUuid);
+  // safety: F34: no other verdict says that libvirt has nothing of that start left. Not waited for:
+  // the start itself may still hold the queue, and whoever starts next comes behind this.
+  if (answer.success && verdict?.qemuConfirmedDead === true)
+    void dropClosedGrant(ports, { vmUuid, epoch: command.fenceEpoch });
   return answerOf(answer, { vmUuid, ...(await beganAfterBarrier(ports, vmUuid, raised)) });
 }
 

@@ -67,8 +67,12 @@ describe.each([
     const grant = { vmUuid: VM, epoch: 3, pid: 7, startTime: 70 };
     await state.writeGrant(grant);
     expect(await state.grants()).toEqual([grant]);
-    await state.dropGrant(VM);
-    await state.dropGrant(VM);
+    await state.dropGrant({ ...grant, epoch: 4 });
+    await state.dropGrant({ ...grant, pid: 8 });
+    await state.dropGrant({ ...grant, startTime: 71 });
+    expect(await state.grants()).toEqual([grant]);
+    await state.dropGrant(grant);
+    await state.dropGrant(grant);
     expect(await state.grants()).toEqual([]);
     await state.recordRun(VM, { epoch: 3, pid: 8, startTime: 80 });
     expect([...(await state.runs())]).toEqual([[VM, { epoch: 3, pid: 8, startTime: 80 }]]);

@@ -15,7 +15,10 @@ export interface RunRecord {
   startTime: number;
 }
 
-/** A start that is under way: the process that asks libvirt for it. */
+/**
+ * A start that is under way: the process that asks libvirt for it. It stays when that process ends
+ * without libvirt's answer, until a fence has closed its run.
+ */
 export interface Grant {
   vmUuid: string;
   epoch: number;
@@ -49,7 +52,8 @@ export interface HostState {
 
   grants(): Promise<Grant[]>;
   writeGrant(grant: Grant): Promise<void>;
-  dropGrant(vmUuid: string): Promise<void>;
+  /** Does nothing if the VM's grant is not exactly this one. */
+  dropGrant(grant: Grant): Promise<void>;
 
   /** Runs that this boot has seen, by VM. */
   runs(): Promise<Map<string, RunRecord>>;

@@ -56,7 +56,11 @@ export function memoryHostState(
     recordBegan: async (vmUuid, epoch) => raise(disk.began, vmUuid, epoch),
     grants: async () => [...run.grants.values()],
     writeGrant: async (grant) => void run.grants.set(grant.vmUuid, { ...grant }),
-    dropGrant: async (vmUuid) => void run.grants.delete(vmUuid),
+    dropGrant: async (grant) => {
+      const { epoch, pid, startTime } = run.grants.get(grant.vmUuid) ?? {};
+      if (epoch === grant.epoch && pid === grant.pid && startTime === grant.startTime)
+        run.grants.delete(grant.vmUuid);
+    },
     runs: async () => new Map(run.runs),
     recordRun: async (vmUuid, record) => void run.runs.set(vmUuid, { ...record }),
   };

@@ -12,7 +12,7 @@ const facts: StartFacts = {
   began: undefined,
   living: [],
   activeInLibvirt: false,
-  grantPid: undefined,
+  grant: undefined,
 };
 
 function decide(changes: Partial<StartFacts>): string {
@@ -23,6 +23,7 @@ function decide(changes: Partial<StartFacts>): string {
   }
 }
 
+const grant = { epoch: 4, pid: 7, alive: true };
 const living = [{ pid: 7, epoch: 4 }];
 
 test.each([
@@ -35,11 +36,12 @@ test.each([
   [{ began: 6 }, 'STALE_EPOCH', 'F11: a higher epoch began'],
   [{ began: 5 }, 'repeat', 'F11: each epoch starts at most once'],
   [{ began: 5, living: [{ pid: 7, epoch: 5 }] }, 'repeat', 'a repeat answers what runs'],
-  [{ began: 5, grantPid: 7 }, 'repeat', 'a repeat while the first one is under way'],
+  [{ began: 5, grant }, 'repeat', 'a repeat while the first one is under way'],
   [{ living }, 'CONFLICT', 'a qemu of an older run lives'],
   [{ living: [{ pid: 7, epoch: null }] }, 'CONFLICT', 'a qemu without a mark lives'],
   [{ activeInLibvirt: true }, 'CONFLICT', 'libvirt is at it'],
-  [{ grantPid: 7 }, 'CONFLICT', 'F34: an earlier start has not ended; its grant must stay'],
+  [{ grant }, 'CONFLICT', 'F34: an earlier start has not ended; its grant must stay'],
+  [{ grant: { ...grant, alive: false } }, 'CONFLICT', 'F34: nobody heard how it ended'],
   [{ identity: { hostUuid: VM, seeded: false } }, 'REFUSED', 'F11: its past was lost'],
   [{ identity: { hostUuid: undefined, seeded: false } }, 'REFUSED', 'never connected'],
 ] as const)('F11: with %j a start of epoch 5 is %s: %s', (changes, expected, _why) => {

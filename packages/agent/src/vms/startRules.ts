@@ -12,8 +12,8 @@ export interface StartFacts {
   living: readonly { pid: number; epoch: number | null }[];
   /** libvirt says that this VM is active. */
   activeInLibvirt: boolean;
-  /** A start of this VM whose process still lives. */
-  grantPid: number | undefined;
+  /** An earlier start of this VM that is under way, or of which nobody heard how it ended. */
+  grant: { epoch: number; pid: number; alive: boolean } | undefined;
 }
 
 /** `start`: begin it. `repeat`: this epoch has begun before, answer the state and start nothing. */
@@ -63,7 +63,7 @@ export function refuseClosed(run: {
     });
 }
 
-function refuseBusy({ vmUuid, epoch, living, activeInLibvirt, grantPid }: StartFacts): void {
+function refuseBusy({ vmUuid, epoch, living, activeInLibvirt, grant }: StartFacts): void {
   const [qemu] = living;
   if (qemu !== undefined)
     throw new DomainError('CONFLICT', `the VM already has a qemu here (pid ${qemu.pid})`, {
@@ -72,12 +72,15 @@ function refuseBusy({ vmUuid, epoch, living, activeInLibvirt, grantPid }: StartF
       pid: qemu.pid,
       runningEpoch: qemu.epoch,
     });
-  if (grantPid !== undefined)
-    throw new DomainError('CONFLICT', `another start of the VM is under way (pid ${grantPid})`, {
-      vmUuid,
-      epoch,
-      pid: grantPid,
-    });
+  // safety: F34: libvirt may still have that start in its queue, and would run it beside this one
+  if (grant !== undefined)
+    throw new DomainError(
+      'CONFLICT',
+      grant.alive
+        ? `another start of the VM is under way (pid ${grant.pid})`
+        : `an earlier start is unresolved: run ${grant.epoch} has to be closed on this host first`,
+      { vmUuid, epoch, pid: grant.pid, grantEpoch: grant.epoch },
+    );
   if (activeInLibvirt)
     throw new DomainError('CONFLICT', 'libvirt says that the VM is active here', { vmUuid, epoch });
 }

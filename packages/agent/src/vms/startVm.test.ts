@@ -3,7 +3,7 @@ import { makeKeyedQueue, silentLogger } from '@fenceline/common';
 import { DomainError, StartVmCmd, type ErrorCode } from '@fenceline/protocol';
 import { domainXml, FakeHost, HOST, VM } from '../../test/fakeHost.js';
 import { RUN_MARK } from '../libvirt/domainXml.js';
-import { dropEndedGrants, startVm, type StartPorts } from './startVm.js';
+import { dropClosedGrant, startVm, type StartPorts } from './startVm.js';
 
 function portsOf({ libvirt, processes, state }: FakeHost): StartPorts {
   const host = { boot: async () => ({ bootId: 'boot-1', pidNamespace: '1' }) };
@@ -112,18 +112,62 @@ test('F34: a fence that comes after the grant finds it and ends the start', asyn
   };
   await expect(startVm(ports, command(3))).rejects.toThrow(code('LIBVIRT_FAILED'));
   expect(host.started).toEqual([]);
+  // Whether libvirt had taken it up by then is not known here.
+  expect(await host.state.grants()).toMatchObject([{ epoch: 3 }]);
 });
+
+test('F34: a start without an answer of libvirt keeps its grant, one that was answered does not', async () => {
+  const { host, ports } = await seededHost();
+  host.startFailure = new DomainError('LIBVIRT_FAILED', 'no');
+  await expect(startVm(ports, command(3))).rejects.toThrow(code('LIBVIRT_FAILED'));
+  expect(await host.state.grants()).toEqual([]);
+  host.startFailure = new DomainError('TIMED_OUT', 'no answer');
+  host.startEnd = 'unresolved';
+  await expect(startVm(ports, command(4))).rejects.toThrow(code('TIMED_OUT'));
+  expect(await host.state.grants()).toMatchObject([{ vmUuid: VM, epoch: 4 }]);
+});
+
+test('F34: while a start is unresolved a repeat says so and a newer one is refused', async () => {
+  const { host, ports } = await seededHost();
+  host.startFailure = new DomainError('TIMED_OUT', 'no answer');
+  host.startEnd = 'unresolved';
+  await expect(startVm(ports, command(3))).rejects.toThrow(code('TIMED_OUT'));
+  host.startFailure = undefined;
+  host.startEnd = 'resolved';
+  expect(await startVm(ports, command(3))).toMatchObject({ state: 'Starting', pid: null });
+  const newer = startVm(ports, command(4));
+  await expect(newer).rejects.toMatchObject({
+    code: 'CONFLICT',
+    message: expect.stringContaining('an earlier start is unresolved'),
+  });
+  expect(await host.state.began(VM)).toBe(3);
+  expect(host.started).toEqual([]);
+});
+
+test.each([
+  [2, [{ epoch: 3 }], 'an older fence has not closed it'],
+  [3, [], 'its own run was closed'],
+  [4, [], 'a later one, too'],
+])(
+  'F34: after a fence of run %d an unresolved start of run 3 leaves %j: %s',
+  async (epoch, left) => {
+    const { host, ports } = await seededHost();
+    await host.state.writeGrant({ vmUuid: VM, epoch: 3, pid: 77, startTime: 770 });
+    await dropClosedGrant(ports, { vmUuid: VM, epoch });
+    expect(await host.state.grants()).toMatchObject(left);
+  },
+);
 
 test('F34: while an earlier start still lives, its grant stays and a newer start is refused', async () => {
   const { host, ports } = await seededHost();
   await host.state.writeGrant({ vmUuid: VM, epoch: 2, pid: 77, startTime: 770 });
   host.helpers.set(77, 770);
-  await dropEndedGrants(host);
-  await expect(startVm(ports, command(3))).rejects.toThrow(code('CONFLICT'));
-  expect(await host.state.grants()).toMatchObject([{ pid: 77 }]);
+  await expect(startVm(ports, command(3))).rejects.toThrow('is under way');
+  // How it ended was heard by nobody: the agent that began it is gone.
   host.helpers.set(77, 999);
-  await dropEndedGrants(host);
-  expect(await host.state.grants()).toEqual([]);
+  await expect(startVm(ports, command(3))).rejects.toThrow('is unresolved');
+  expect(await host.state.grants()).toMatchObject([{ pid: 77 }]);
+  await dropClosedGrant(ports, { vmUuid: VM, epoch: 2 });
   expect(await startVm(ports, command(3))).toMatchObject({ epoch: 3 });
 });
 
@@ -170,9 +214,9 @@ test('F35: a qemu that does not bear the mark is recorded as this run, and the s
   const { host, ports } = await seededHost();
   const state = {
     ...host.state,
-    dropGrant: async (vmUuid: string) => {
+    dropGrant: async (grant: Parameters<typeof host.state.dropGrant>[0]) => {
       for (const qemu of host.qemuList) qemu.epoch = null;
-      await host.state.dropGrant(vmUuid);
+      await host.state.dropGrant(grant);
     },
   };
   await expect(startVm({ ...ports, state }, command(3))).rejects.toThrow(code('LIBVIRT_FAILED'));

@@ -6,7 +6,7 @@ import type { Libvirt, PendingStart } from '../libvirt/libvirt.js';
 import type { Grant, HostState } from './hostState.js';
 import { lookAtVm, type VmLook } from './look.js';
 import type { Processes } from './processes.js';
-import { decideStart, refuseClosed } from './startRules.js';
+import { decideStart, refuseClosed, type StartFacts } from './startRules.js';
 
 export interface StartPorts {
   host: Pick<HostView, 'boot'>;
@@ -51,7 +51,7 @@ interface Run {
 async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
   const { vmUuid, epoch } = run;
   const look = await lookAtVm(ports, vmUuid);
-  const grantPid = await livingGrant(ports, vmUuid);
+  const grant = await earlierStart(ports, vmUuid);
   const decision = decideStart({
     vmUuid,
     epoch,
@@ -60,9 +60,9 @@ async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
     began: await ports.state.began(vmUuid),
     living: look.vms.flatMap(({ pid, epoch }) => (pid === null ? [] : [{ pid, epoch }])),
     activeInLibvirt: look.vms.some((vm) => vm.state === 'Starting' || vm.state === 'Unknown'),
-    grantPid,
+    grant,
   });
-  if (decision === 'repeat') return repeated(look, grantPid);
+  if (decision === 'repeat') return repeated(look, grant !== undefined);
   if (!look.libvirtAnswered)
     throw new DomainError('LIBVIRT_FAILED', 'libvirt does not answer: nothing was started', {
       vmUuid,
@@ -74,22 +74,24 @@ async function startInTurn(ports: StartPorts, run: Run): Promise<StartVmRsp> {
   return confirmStarted(ports, run);
 }
 
-/** What came of the first one; it may be still on its way, begun by the agent before this one. */
-function repeated(look: VmLook, grantPid: number | undefined): StartVmRsp {
+/** What came of the first one; it may be still on its way. */
+function repeated(look: VmLook, granted: boolean): StartVmRsp {
   const rsp = stateOf(look);
-  const underWay = grantPid !== undefined && rsp.pid === null;
-  return underWay ? Object.assign(rsp, { state: 'Starting' as const }) : rsp;
+  return granted && rsp.pid === null ? Object.assign(rsp, { state: 'Starting' as const }) : rsp;
 }
 
-/** Pid of an earlier start that still lives: its grant must stay until it has ended. */
-async function livingGrant(ports: StartPorts, vmUuid: string): Promise<number | undefined> {
+/**
+ * A start whose grant is there: under way, or without a known end, as its process was killed or the
+ * agent that began it is gone.
+ */
+async function earlierStart(ports: StartPorts, vmUuid: string): Promise<StartFacts['grant']> {
   const grant = (await ports.state.grants()).find((known) => known.vmUuid === vmUuid);
   if (grant === undefined) return undefined;
-  const startTime = await ports.processes.startTimeOf(grant.pid);
-  return startTime === grant.startTime ? grant.pid : undefined;
+  const { epoch, pid } = grant;
+  return { epoch, pid, alive: (await ports.processes.startTimeOf(pid)) === grant.startTime };
 }
 
-/** The grant protocol: recorded → barrier read again → go → returned → record gone (F34). */
+/** The grant protocol: recorded → barrier read again → go → answered → record gone (F34). */
 async function grantAndCreate({ libvirt, state, log }: StartPorts, run: Run): Promise<void> {
   const { vmUuid, epoch } = run;
   const pending = await libvirt.prepareStart({ vmUuid, epoch, xml: run.xml });
@@ -102,19 +104,40 @@ async function grantAndCreate({ libvirt, state, log }: StartPorts, run: Run): Pr
     refuseClosed({ vmUuid, epoch, barrier: await state.barrier(vmUuid) });
     await pending.go(run.timeoutMs);
   } finally {
-    await endGrant({ pending, state, log }, vmUuid);
+    await endGrant({ pending, state, log }, grant);
   }
 }
 
 async function endGrant(
   { pending, state, log }: { pending: PendingStart; state: HostState; log: Logger },
-  vmUuid: string,
+  grant: Grant,
+): Promise<void> {
+  const { vmUuid, epoch } = grant;
+  try {
+    // safety: F34: a start that libvirt may still run keeps its grant, so that a fence knows of it
+    if ((await pending.abandon()) === 'resolved') await state.dropGrant(grant);
+    else log.warn('a start ended without an answer of libvirt: its grant stays', { vmUuid, epoch });
+  } catch (error) {
+    // A grant that stays refuses the next start until its run is closed; it can do no other harm.
+    log.error('a grant could not be ended', { vmUuid, error: messageOf(error) });
+  }
+}
+
+/**
+ * After a fence of this host has proven that nothing is left of the VM's runs up to that epoch: the
+ * grant of an unresolved one has done its work. Under the VM's queue, so never beside a start.
+ */
+export async function dropClosedGrant(
+  { state, queue, log }: Pick<StartPorts, 'state' | 'queue' | 'log'>,
+  { vmUuid, epoch }: { vmUuid: string; epoch: number },
 ): Promise<void> {
   try {
-    await pending.abandon();
-    await state.dropGrant(vmUuid);
+    await queue.run(vmUuid, async () => {
+      for (const grant of await state.grants())
+        // safety: F34: only what that fence has closed; the barrier lets no other one go meanwhile
+        if (grant.vmUuid === vmUuid && grant.epoch <= epoch) await state.dropGrant(grant);
+    });
   } catch (error) {
-    // A grant that stays refuses the next start while its process lives; it can do no other harm.
     log.error('a grant could not be ended', { vmUuid, error: messageOf(error) });
   }
 }
@@ -147,15 +170,4 @@ function stateOf({ vms }: VmLook): StartVmRsp {
     return ok(StartVmRsp, { state: 'Stopped', epoch: null, pid: null, startTime: null });
   const { state, epoch, pid, startTime } = vm;
   return ok(StartVmRsp, { state, epoch, pid, startTime });
-}
-
-/**
- * At agent start: grants whose process has ended are dropped. One whose process lives is a start
- * that the agent before this one began; it stays until that process has ended (F34).
- */
-export async function dropEndedGrants(ports: Pick<StartPorts, 'processes' | 'state'>) {
-  for (const grant of await ports.state.grants()) {
-    const startTime = await ports.processes.startTimeOf(grant.pid);
-    if (startTime !== grant.startTime) await ports.state.dropGrant(grant.vmUuid);
-  }
 }

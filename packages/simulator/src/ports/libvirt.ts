@@ -4,6 +4,7 @@ import type {
   LibvirtDomain,
   LibvirtEvents,
   PendingStart,
+  StartEnd,
 } from '@fenceline/agent';
 import { TimeoutError, withLimit, type Clock } from '@fenceline/common';
 import { DomainError, type VmState } from '@fenceline/protocol';
@@ -97,6 +98,7 @@ function prepareStart(
     ),
   );
   let went = false;
+  let end: StartEnd = 'resolved';
   const finish = (): void => {
     if (!helper.isGone) host.processes.ended(helper);
   };
@@ -108,10 +110,18 @@ function prepareStart(
     startTime: helper.startTime,
     go: async (timeoutMs) => {
       went = true;
+      end = 'unresolved';
       const limit = { clock: ask.clock, ms: timeoutMs, what: 'start' };
       const create = async (): Promise<void> => {
-        if (!helper.isGone) await Promise.race([running(host).create(ask.xml), killed.promise]);
-        else await killed.promise;
+        if (helper.isGone) return killed.promise;
+        const answer = running(host).create(ask.xml);
+        // A daemon that ended meanwhile has answered nothing.
+        const answered = answer.catch((error: unknown) => {
+          if (!(error instanceof LibvirtError) || error.failure.kind !== 'ended') end = 'resolved';
+          throw error;
+        });
+        await Promise.race([answered, killed.promise]);
+        end = 'resolved';
       };
       try {
         await translated('start', () => withLimit(limit, create));
@@ -119,7 +129,10 @@ function prepareStart(
         finish();
       }
     },
-    abandon: async () => finish(),
+    abandon: async () => {
+      finish();
+      return end;
+    },
   };
 }
 

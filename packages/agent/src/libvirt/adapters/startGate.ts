@@ -4,8 +4,8 @@ import type { Readable, Writable } from 'node:stream';
 import { messageOf } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import { parseStat } from '../../vms/parseProcess.js';
-import type { PendingStart } from '../libvirt.js';
-import { libvirtFailure } from '../parse.js';
+import type { PendingStart, StartEnd } from '../libvirt.js';
+import { connectionLost, libvirtFailure } from '../parse.js';
 import { PLAIN_ENVIRONMENT } from './command.js';
 
 /**
@@ -48,16 +48,28 @@ export async function gateStart(
     const { failure } = await ended;
     throw new DomainError('LIBVIRT_FAILED', `can't prepare a start: ${failure ?? 'it ended'}`);
   }
+  let letGo = false;
   return {
     pid,
     startTime,
-    go: (timeoutMs) => go(child, ended, timeoutMs),
+    go: (timeoutMs) => {
+      letGo = true;
+      return go(child, ended, timeoutMs);
+    },
     abandon: async () => {
       child.kill('SIGKILL');
-      if ((await within(ended, ABANDON_LIMIT_MS)) === 'late')
+      const end = await within(ended, ABANDON_LIMIT_MS);
+      if (end === 'late')
         throw new DomainError('TIMED_OUT', `process ${pid} does not end`, { pid });
+      return letGo ? endOfStart(end) : 'resolved';
     },
   };
+}
+
+function endOfStart({ code, stderr }: End): StartEnd {
+  if (code === 0) return 'resolved';
+  // safety: F34: killed, or cut off from libvirt: the daemon may still run what it was asked for
+  return code === null || connectionLost(stderr) ? 'unresolved' : 'resolved';
 }
 
 interface End {

@@ -70,14 +70,22 @@ export function fileHostState(options: FileHostStateOptions): HostState {
       const found = await readRecords(join(runDir, 'grants'));
       return [...found].map(([vmUuid, record]): Grant => ({ vmUuid, ...record }));
     },
-    writeGrant: ({ vmUuid, epoch, pid, startTime }) =>
-      writeLine(inRun('grants', vmUuid), `${epoch} ${pid} ${startTime}`, false),
-    dropGrant: (vmUuid) => rm(inRun('grants', vmUuid), { force: true }),
+    writeGrant: (grant) => {
+      const path = inRun('grants', grant.vmUuid);
+      return one.run(path, () => writeLine(path, lineOf(grant), false));
+    },
+    dropGrant: (grant) => {
+      const path = inRun('grants', grant.vmUuid);
+      return one.run(path, async () => {
+        if ((await readLine(path)) === lineOf(grant)) await rm(path, { force: true });
+      });
+    },
     runs: () => readRecords(join(runDir, 'runs')),
-    recordRun: (vmUuid, { epoch, pid, startTime }) =>
-      writeLine(inRun('runs', vmUuid), `${epoch} ${pid} ${startTime}`, false),
+    recordRun: (vmUuid, run) => writeLine(inRun('runs', vmUuid), lineOf(run), false),
   };
 }
+
+const lineOf = ({ epoch, pid, startTime }: RunRecord): string => `${epoch} ${pid} ${startTime}`;
 
 interface Adoption {
   hostUuid: string;
