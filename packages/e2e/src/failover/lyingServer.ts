@@ -26,7 +26,7 @@ const lyingPeer: ProofChannel = {
         outcome: 'confirmedDead',
         hostUuid: run.hostUuid,
         bootId: run.bootId,
-        pidNamespace: 'pid:[0]',
+        pidNamespace: run.pidNamespace ?? 'unknown',
         barrier: 'disk',
         disks: vm.disks.map(({ source }) => ({ source, drained: 'synced' })),
         killed: [],

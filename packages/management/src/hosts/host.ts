@@ -22,6 +22,7 @@ export interface Host {
   livenessReason: string;
   quarantinedUntil: string | null;
   bootId: string | null;
+  pidNamespace: string | null;
   agentInstance: string | null;
   agentVersion: string | null;
   cpus: number | null;
@@ -40,6 +41,7 @@ export type HostFields = Partial<
     | 'sshHostKeys'
     | 'fencePublicKey'
     | 'bootId'
+    | 'pidNamespace'
     | 'agentInstance'
     | 'agentVersion'
     | 'cpus'

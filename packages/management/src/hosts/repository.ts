@@ -219,6 +219,7 @@ export function newHostRow(
     livenessReason: 'it was added and has not been connected yet',
     quarantinedUntil: null,
     bootId: null,
+    pidNamespace: null,
     agentInstance: null,
     agentVersion: null,
     cpus: null,

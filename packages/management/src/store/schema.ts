@@ -83,6 +83,8 @@ export interface HostsTable {
   livenessReason: string;
   quarantinedUntil: string | null;
   bootId: string | null;
+  /** Of that boot, as its own agent sees it: what a container would show is another one. */
+  pidNamespace: string | null;
   agentInstance: string | null;
   agentVersion: string | null;
   cpus: number | null;
@@ -143,6 +145,8 @@ export interface RunsTable {
   bootId: string;
   /** Epoch that its qemu bears in its arguments; null: an adopted one that bears none. */
   mark: number | null;
+  /** Pid namespace of its host in that boot; null: not known. */
+  pidNamespace: string | null;
   state: RunState;
   openedAt: string;
   closedAt: string | null;

@@ -10,7 +10,11 @@ const lyingPeer: ProofChannel = {
     const evidence = {
       ...{ peerHostUuid: run.hostUuid, hostUuid: run.hostUuid, bootId: run.bootId },
       ...{ success: true, qemuConfirmedDead: true, qemuStillAlive: false },
-      ...{ targetHostUnreachable: false, outcome: 'confirmedDead', pidNamespace: '1' },
+      ...{
+        targetHostUnreachable: false,
+        outcome: 'confirmedDead',
+        pidNamespace: run.pidNamespace ?? '1',
+      },
       ...{ barrier: 'disk', killed: [] },
       disks: vm.disks.map(({ source }) => ({ source, drained: 'synced' })),
     };

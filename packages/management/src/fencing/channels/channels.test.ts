@@ -18,6 +18,7 @@ const run = {
   hostUuid: hostUuid(1),
   bootId: 'boot-1',
   mark: 1,
+  pidNamespace: 'pid:[1]',
   state: 'running' as const,
   openedAt: '',
   closedAt: null,

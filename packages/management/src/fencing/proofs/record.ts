@@ -27,6 +27,10 @@ export function gapIn(
   if (record.bootId === undefined || record.bootId === '') return 'the answer names no boot';
   if (record.pidNamespace === undefined || record.pidNamespace === '')
     return 'the answer names no pid namespace';
+  // safety: F22: a look from inside a container sees only what is in it.
+  const sameBoot = record.bootId === run.bootId;
+  if (sameBoot && run.pidNamespace !== null && record.pidNamespace !== run.pidNamespace)
+    return `the look was made in pid namespace ${record.pidNamespace}, not the host's`;
   // safety: without a barrier a start may slip in between the look and our start elsewhere.
   if (!BARRIERS.includes(record.barrier ?? '')) return 'no barrier was set';
   // safety: a dead process's last write may still be on its way to a disk that is not drained.

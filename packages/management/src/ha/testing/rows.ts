@@ -27,6 +27,7 @@ export function hostRow(uuid: string, name: string): HostsTable {
     livenessReason: '',
     quarantinedUntil: null,
     bootId: null,
+    pidNamespace: null,
     agentInstance: null,
     agentVersion: '0.1.0',
     cpus: 4,

@@ -132,6 +132,7 @@ function connectAgent(deps: ConnectDeps, hooks: ConnectHooks): Step<ConnectConte
           agentInstance,
           agentVersion,
           bootId,
+          pidNamespace: facts.pidNamespace,
           fencePublicKey,
           sshHostKeys: pinnedHostKeys(host, answer.sshHostKeys),
         };

@@ -1,11 +1,17 @@
-import { isoNow, type Clock, type MonotonicMs, type Random } from '@fenceline/common';
+import { isoNow } from '@fenceline/common';
 import { DomainError, type ClosedRun } from '@fenceline/protocol';
-import { CHAIN_START, proofDigest } from '../../fencing/digest.js';
 import type { FenceProof } from '../../fencing/proof.js';
 import type { ProofsTable } from '../../store/schema.js';
-import type { Queryable, Store } from '../../store/store.js';
-import { grantProblem, proofProblem, type LiveElsewhere, type StoredProof } from './grantRule.js';
-import { runName, runOf, type Run } from './run.js';
+import type { Queryable } from '../../store/store.js';
+import {
+  closeRun,
+  closingProofs,
+  reviseProofs,
+  type LedgerTools,
+  type Revision,
+} from './closing.js';
+import { grantProblem, type LiveElsewhere } from './grantRule.js';
+import { runOf, type Run } from './run.js';
 
 /**
  * The sole right to run a VM on one host, as recorded in the ledger. Only the ledger makes one,
@@ -56,7 +62,7 @@ export interface Ledger {
    * Takes back, and says why, every proof that no longer holds and that no start relied on yet
    * (F41); its run is open again.
    */
-  reviseProofs(request: Pick<GrantRequest, 'vmUuid' | 'lastSignOfLifeMs'>): Promise<string[]>;
+  reviseProofs(request: Revision): Promise<string[]>;
   /**
    * `maybe` → `running`, when its host reports it with that epoch. From then on the proofs of the
    * runs before it are used: a word that closed one of them can't be taken back any more.
@@ -68,19 +74,8 @@ export interface Ledger {
   close(proof: FenceProof, taskUuid: string | null): Promise<ProofsTable>;
 }
 
-interface Tools {
-  store: Store;
-  clock: Clock;
-  random: Random;
-}
-
-interface Inner extends Tools {
-  /** When this life of the server stored each proof that a sign of life can void. */
-  madeAtMs: Map<string, MonotonicMs>;
-}
-
-export function makeLedger(given: Tools): Ledger {
-  const tools: Inner = { ...given, madeAtMs: new Map() };
+export function makeLedger(given: Omit<LedgerTools, 'madeAtMs'>): Ledger {
+  const tools: LedgerTools = { ...given, madeAtMs: new Map() };
   const { store } = tools;
   return {
     openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
@@ -99,7 +94,7 @@ export function makeLedger(given: Tools): Ledger {
     seenRunning: (vmUuid, epoch) =>
       store.transaction((tx) => seenRunning(tx, tools, { vmUuid, epoch })),
     adopt: (found) => store.transaction((tx) => adopt(tx, tools, found)),
-    close: (proof, taskUuid) => store.transaction((tx) => close(tx, tools, { proof, taskUuid })),
+    close: (proof, taskUuid) => store.transaction((tx) => closeRun(tx, tools, { proof, taskUuid })),
   };
 }
 
@@ -107,7 +102,7 @@ const closedFields = { closedAt: null, proofUuid: null };
 
 async function seenRunning(
   tx: Queryable,
-  { clock }: Inner,
+  { clock }: LedgerTools,
   { vmUuid, epoch }: { vmUuid: string; epoch: number },
 ): Promise<void> {
   await tx
@@ -136,7 +131,7 @@ async function seenRunning(
     .execute();
 }
 
-async function adopt(tx: Queryable, { clock }: Inner, found: FoundRun): Promise<Run> {
+async function adopt(tx: Queryable, { clock }: LedgerTools, found: FoundRun): Promise<Run> {
   const vm = await tx
     .selectFrom('vms')
     .select('epoch')
@@ -144,9 +139,16 @@ async function adopt(tx: Queryable, { clock }: Inner, found: FoundRun): Promise<
     .executeTakeFirst();
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${found.vmUuid}`);
   const epoch = Math.max(vm.epoch + 1, found.mark ?? 0);
+  const host = await tx
+    .selectFrom('hosts')
+    .select('pidNamespace')
+    .where('uuid', '=', found.hostUuid)
+    .where('bootId', '=', found.bootId)
+    .executeTakeFirst();
   const run = {
     ...found,
     epoch,
+    pidNamespace: host?.pidNamespace ?? null,
     state: 'running' as const,
     openedAt: isoNow(clock),
     ...closedFields,
@@ -167,7 +169,7 @@ async function openRuns(on: Queryable, vmUuid: string): Promise<Run[]> {
   return rows.map(runOf);
 }
 
-async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promise<RunGrant> {
+async function grant(tx: Queryable, tools: LedgerTools, request: GrantRequest): Promise<RunGrant> {
   const { vmUuid } = request;
   const vm = await tx
     .selectFrom('vms')
@@ -177,7 +179,7 @@ async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promis
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${vmUuid}`);
   const host = await tx
     .selectFrom('hosts')
-    .select(['name', 'status', 'state'])
+    .select(['name', 'status', 'state', 'bootId', 'pidNamespace'])
     .where('uuid', '=', request.hostUuid)
     .executeTakeFirst();
   const open = await openRuns(tx, vmUuid);
@@ -193,6 +195,7 @@ async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promis
     hostUuid: request.hostUuid,
     bootId: request.bootId,
     mark: epoch,
+    pidNamespace: host?.bootId === request.bootId ? host.pidNamespace : null,
     state: 'maybe',
     openedAt: isoNow(tools.clock),
     ...closedFields,
@@ -205,106 +208,4 @@ async function grant(tx: Queryable, tools: Inner, request: GrantRequest): Promis
     closed.slice(-1_024),
     unused.map((proof) => proof.digest),
   );
-}
-
-/** The proofs that close runs of this VM now; voided ones close nothing any more. */
-async function closingProofs(
-  on: Queryable,
-  { madeAtMs }: Inner,
-  vmUuid: string,
-): Promise<StoredProof[]> {
-  const rows = await on
-    .selectFrom('proofs')
-    .innerJoin('runs', 'runs.proofUuid', 'proofs.uuid')
-    .selectAll('proofs')
-    .where('runs.vmUuid', '=', vmUuid)
-    .orderBy('proofs.epoch')
-    .execute();
-  return rows.map((row) => ({ ...row, madeAtMs: madeAtMs.get(row.uuid) }));
-}
-
-/**
- * safety: a person's word is only as good as the silence it stood on; what voids it opens the run
- * again, so that another proof must close it.
- */
-async function reviseProofs(
-  tx: Queryable,
-  tools: Inner,
-  { vmUuid, lastSignOfLifeMs }: Pick<GrantRequest, 'vmUuid' | 'lastSignOfLifeMs'>,
-): Promise<string[]> {
-  const reasons: string[] = [];
-  for (const proof of await closingProofs(tx, tools, vmUuid)) {
-    const now = isoNow(tools.clock);
-    const problem =
-      proof.usedAt === null
-        ? proofProblem(proof, now, lastSignOfLifeMs(proof.hostUuid))
-        : undefined;
-    if (problem === undefined) continue;
-    reasons.push(problem);
-    await tx
-      .updateTable('proofs')
-      .set({ voidedReason: problem })
-      .where('uuid', '=', proof.uuid)
-      .execute();
-    await tx
-      .updateTable('runs')
-      .set({ state: 'maybe', closedAt: null, proofUuid: null })
-      .where('proofUuid', '=', proof.uuid)
-      .execute();
-  }
-  return reasons;
-}
-
-async function close(
-  tx: Queryable,
-  { clock, random, madeAtMs }: Inner,
-  { proof, taskUuid }: { proof: FenceProof; taskUuid: string | null },
-): Promise<ProofsTable> {
-  const { claim } = proof;
-  const { run } = claim;
-  const row = await tx
-    .selectFrom('runs')
-    .selectAll()
-    .where('vmUuid', '=', run.vmUuid)
-    .where('epoch', '=', run.epoch)
-    .executeTakeFirst();
-  if (row === undefined) throw new DomainError('NOT_FOUND', `no ${runName(run)}`);
-  if (row.proofUuid !== null)
-    return tx
-      .selectFrom('proofs')
-      .selectAll()
-      .where('uuid', '=', row.proofUuid)
-      .executeTakeFirstOrThrow();
-  const last = await tx
-    .selectFrom('proofs')
-    .select(['sequence', 'digest'])
-    .orderBy('sequence', 'desc')
-    .executeTakeFirst();
-  const expiresMs = claim.expiresAfterSec;
-  const body = {
-    sequence: (last?.sequence ?? 0) + 1,
-    uuid: random.uuid(),
-    taskUuid,
-    kind: claim.kind,
-    vmUuid: run.vmUuid,
-    epoch: run.epoch,
-    hostUuid: run.hostUuid,
-    bootId: run.bootId,
-    source: claim.source,
-    factsJson: JSON.stringify(claim.facts),
-    createdAt: isoNow(clock),
-    expiresAt:
-      expiresMs === undefined ? null : new Date(clock.wallMs() + expiresMs * 1_000).toISOString(),
-    previousDigest: last?.digest ?? CHAIN_START,
-  };
-  const stored = { ...body, usedAt: null, voidedReason: null, digest: proofDigest(body) };
-  await tx.insertInto('proofs').values(stored).execute();
-  if (claim.expiresAfterSec !== undefined) madeAtMs.set(stored.uuid, clock.monotonicMs());
-  await tx
-    .updateTable('runs')
-    .set({ state: 'closed', closedAt: isoNow(clock), proofUuid: stored.uuid })
-    .where('vmUuid', '=', run.vmUuid)
-    .where('epoch', '=', run.epoch)
-    .execute();
-  return stored;
 }

@@ -9,6 +9,8 @@ export interface Run {
   bootId: string;
   /** Epoch that its qemu bears; null: an adopted one that bears none. */
   mark: number | null;
+  /** Pid namespace of its host in that boot; null: not known. */
+  pidNamespace: string | null;
   state: RunState;
   openedAt: string;
   closedAt: string | null;
