@@ -1,6 +1,6 @@
 import { open, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { asError, makeKeyedQueue, messageOf } from '@fenceline/common';
+import { asError, makeKeyedQueue, messageOf, type KeyedQueue } from '@fenceline/common';
 import { dashed, DomainError, isUuid, type KnownRun } from '@fenceline/protocol';
 import { errnoOf } from '../../errno.js';
 import type { Grant, HostState, RunRecord } from '../hostState.js';
@@ -66,22 +66,28 @@ export function fileHostState(options: FileHostStateOptions): HostState {
     began: (vmUuid) => readNumber(inState('began', vmUuid)),
     // safety: synced before qemu can exist, or a crash here would let this epoch start twice (F11).
     recordBegan: (vmUuid, epoch) => raise(inState('began', vmUuid), epoch, true),
-    grants: async () => {
-      const found = await readRecords(join(runDir, 'grants'));
-      return [...found].map(([vmUuid, record]): Grant => ({ vmUuid, ...record }));
-    },
-    writeGrant: (grant) => {
-      const path = inRun('grants', grant.vmUuid);
-      return one.run(path, () => writeLine(path, lineOf(grant), false));
-    },
-    dropGrant: (grant) => {
-      const path = inRun('grants', grant.vmUuid);
-      return one.run(path, async () => {
-        if ((await readLine(path)) === lineOf(grant)) await rm(path, { force: true });
-      });
-    },
+    ...fileGrants(join(runDir, 'grants'), one),
     runs: () => readRecords(join(runDir, 'runs')),
     recordRun: (vmUuid, run) => writeLine(inRun('runs', vmUuid), lineOf(run), false),
+  };
+}
+
+/** Starts under way, a file each; a record is written and dropped one at a time. */
+function fileGrants(
+  dir: string,
+  one: KeyedQueue,
+): Pick<HostState, 'grants' | 'writeGrant' | 'dropGrant'> {
+  const pathOf = ({ vmUuid }: Grant): string => join(dir, dashed(vmUuid));
+  return {
+    grants: async () =>
+      [...(await readRecords(dir))].map(([vmUuid, record]): Grant => ({ vmUuid, ...record })),
+    writeGrant: (grant) =>
+      one.run(pathOf(grant), () => writeLine(pathOf(grant), lineOf(grant), false)),
+    dropGrant: (grant) =>
+      one.run(pathOf(grant), async () => {
+        if ((await readLine(pathOf(grant))) === lineOf(grant))
+          await rm(pathOf(grant), { force: true });
+      }),
   };
 }
 
