@@ -48,6 +48,16 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     });
   };
 
+  const act = (task: HaTask, now: string): void => {
+    const due = task.nextTryAt !== null && task.nextTryAt <= now;
+    if (WAITING.includes(task.state) && due) run(task);
+    // Its attempt is over and could not be written down, as on a full disk: it is now.
+    else if (UNDER_WAY.includes(task.state) && !underWay.has(task.vmUuid))
+      interrupted(deps, task).catch((error: unknown) =>
+        log.error('a task could not be ended', { taskId: task.uuid, error: messageOf(error) }),
+      );
+  };
+
   const look = (): void => {
     if (stopped) return;
     timer?.cancel();
@@ -55,18 +65,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     const now = isoNow(clock);
     tasks.open().then(
       (open) => {
-        for (const task of open) {
-          const due = task.nextTryAt !== null && task.nextTryAt <= now;
-          if (WAITING.includes(task.state) && due) run(task);
-          // Its attempt is over and could not be written down, as on a full disk: it is now.
-          else if (UNDER_WAY.includes(task.state) && !underWay.has(task.vmUuid))
-            interrupted(deps, task).catch((error: unknown) =>
-              log.error('a task could not be ended', {
-                taskId: task.uuid,
-                error: messageOf(error),
-              }),
-            );
-        }
+        for (const task of open) act(task, now);
       },
       (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
     );
@@ -87,14 +86,18 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       for (const task of await tasks.open())
         if (WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
     },
-    refusals: {
-      next: (taskUuid) => {
-        const count = (refusals.get(taskUuid) ?? 0) + 1;
-        refusals.set(taskUuid, count);
-        return count;
-      },
-      clear: (taskUuid) => refusals.delete(taskUuid),
+    refusals: countOf(refusals),
+  };
+}
+
+function countOf(refusals: Map<string, number>): Dispatch['refusals'] {
+  return {
+    next: (taskUuid) => {
+      const count = (refusals.get(taskUuid) ?? 0) + 1;
+      refusals.set(taskUuid, count);
+      return count;
     },
+    clear: (taskUuid) => refusals.delete(taskUuid),
   };
 }
 

@@ -83,17 +83,7 @@ export function makeInventoryRepository(store: Store): InventoryRepository {
         .where('state', '!=', 'closed')
         .orderBy('vmUuid')
         .execute(),
-    unusedWords: async (hostUuid, on = store.db) => {
-      const rows = await on
-        .selectFrom('proofs')
-        .select('uuid')
-        .where('hostUuid', '=', hostUuid)
-        .where('kind', '=', 'operatorConfirmed')
-        .where('usedAt', 'is', null)
-        .where('voidedReason', 'is', null)
-        .execute();
-      return rows.length;
-    },
+    unusedWords: (hostUuid, on = store.db) => unusedWords(on, hostUuid),
     knownRuns: (hostUuid) =>
       store.db
         .selectFrom('runs')
@@ -103,4 +93,16 @@ export function makeInventoryRepository(store: Store): InventoryRepository {
         .orderBy('vmUuid')
         .execute(),
   };
+}
+
+async function unusedWords(on: Queryable, hostUuid: string): Promise<number> {
+  const rows = await on
+    .selectFrom('proofs')
+    .select('uuid')
+    .where('hostUuid', '=', hostUuid)
+    .where('kind', '=', 'operatorConfirmed')
+    .where('usedAt', 'is', null)
+    .where('voidedReason', 'is', null)
+    .execute();
+  return rows.length;
 }

@@ -125,7 +125,7 @@ describe('the gate of every start', () => {
       world.ledger.adopt({ vmUuid: VM, hostUuid: hostUuid(n), bootId: `boot-${n}`, mark: 1 }),
     );
     const epochs = (await Promise.all(found)).map(({ epoch }) => epoch);
-    expect(epochs.toSorted()).toEqual([1, 2]);
+    expect(new Set(epochs)).toEqual(new Set([1, 2]));
     expect(await world.ledger.openRuns(VM)).toHaveLength(2);
   });
 
