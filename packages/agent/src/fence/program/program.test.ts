@@ -63,8 +63,8 @@ alive() { kill -0 "$1" 2>/dev/null && [[ $(cut -d' ' -f3 /proc/$1/stat) != Z ]] 
 interface Options {
   script: string;
   virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
-  /** Pid 1 of the namespace gets these arguments: a qemu that SIGKILL from inside can't end. */
-  unkillable?: 'qemu' | 'zombieLeader';
+  /** Pid 1 of the namespace gets these arguments: a process that SIGKILL from inside can't end. */
+  unkillable?: 'qemu' | 'zombieLeader' | 'libvirtd';
 }
 
 const ZOMBIE_LEADER = `
@@ -172,6 +172,7 @@ function command(script: string, unkillable: Options['unkillable']): string[] {
     `exec -a qemu-system-x86_64 ${file} ${script} -uuid ${VM}`,
   ];
   if (unkillable === 'qemu') return asQemu('bash');
+  if (unkillable === 'libvirtd') return ['bash', '-c', `exec -a /usr/sbin/libvirtd bash ${script}`];
   return unkillable === 'zombieLeader' ? asQemu(join(tools, 'ZOMBIE_LEADER')) : ['bash', script];
 }
 
@@ -626,6 +627,16 @@ FIND
     });
     expect([verdictOf(out), verdictOf(out, OTHER)]).toEqual(['alive', 'dead']);
     expect(out.at(-1)).toBe(`${daemon} daemon`);
+  });
+
+  test('F17: a daemon that hangs in storage does not die: the VMs that it answered for are settled', async () => {
+    const { out } = await play({
+      unkillable: 'libvirtd',
+      script: `printf libvirtd >/proc/1/comm; mkdir run/grants; echo "7 999999 1" >run/grants/$VM
+        { DEADLINE=2500 order 7 | sed 's/vms=1/vms=2/'; echo "vm $OTHER epoch=7 ${DISK}"; } |
+          ${PROGRAM}`,
+    });
+    expect([verdictOf(out), verdictOf(out, OTHER)]).toEqual(['unattributed', 'dead']);
   });
 
   (haveGcc ? test : test.skip)(
