@@ -10,6 +10,22 @@ fenceline_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
 
+# A Ctrl-C ends the script, at the latest when the program that runs has ended: apt-get is never
+# cut off in the middle. npm goes on after a Ctrl-C, so it runs beside the shell, which ends it.
+trap 'exit 130' INT
+trap 'exit 143' TERM
+interruptible() {
+  "$@" </dev/null &
+  local child=$! result
+  trap 'kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null; exit 130' INT
+  trap 'kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null; exit 143' TERM
+  wait "$child"
+  result=$?
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  return "$result"
+}
+
 # try TIMES COMMAND…: again after 5, 10, 15 … seconds; for what depends on a network.
 try() {
   local times=$1 attempt
@@ -87,11 +103,12 @@ install_npm_packages() {
     return 1
   fi
   if [ -d "$fenceline_root/node_modules" ]; then
-    say "npm ci: the lockfile has changed since the packages were installed …"
+    say "npm ci: the installed packages are not those of package-lock.json, or not complete …"
   else
     say "npm ci: installing the packages of package-lock.json, Node 24 among them (about 30 s) …"
   fi
-  (cd "$fenceline_root" && try 3 npm ci --loglevel=error --no-audit --no-fund) >&2 || {
+  try 3 interruptible bash -c 'cd "$1" && exec npm ci --loglevel=error --no-audit --no-fund' \
+    npm "$fenceline_root" >&2 || {
     say "npm ci failed. Its words are above; without a network it needs a filled npm cache."
     return 1
   }

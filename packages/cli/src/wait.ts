@@ -85,6 +85,13 @@ export function waitTask(
           why: `${task.state}${waits}`,
           exitCode: task.state === 'refused' ? EXIT.refused : EXIT.failed,
         };
+      // It goes on by itself; whoever waits here wants to know now, and what could be done.
+      if (task.state === 'refused')
+        return {
+          kind: 'failed',
+          why: [`refused${waits}`, ...task.waysOut.map((way) => `  way out: ${way}`)].join('\n'),
+          exitCode: EXIT.refused,
+        };
       const step = task.steps.findLast(({ result }) => result === 'started')?.name;
       return {
         kind: 'goesOn',

@@ -20,11 +20,11 @@ test('status: alarms first, then what is open, then hosts and VMs with why', () 
     '',
     'Cluster default',
     'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  WHY',
-    'h1    Connected     Enabled  online    0.5 s ago  1     -'.replace('     -', ''),
+    'h1    Connected     Enabled  online    now        1',
     'h2    Disconnected  Enabled  suspect   5.0 s ago  1     silent for 5 s',
     '',
     'VM    STATE    HOST  LEVEL            PROTECTED',
-    'web1  Running  h1    never-stop       yes (peer, power)',
+    'web1  Running  h1    never-stop       yes (peer while SSH answers, power)',
     'db1   Unknown  h2    on-host-failure  no: nothing could prove h2 dead',
   ]);
 });

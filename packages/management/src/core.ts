@@ -75,7 +75,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const base = { ...ports, bus, directory, hosts, presence: hosts.presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
-  const { dispatch, inventory, ledger, tasks } = ha;
+  const { dispatch, inventory, ledger, placer, tasks } = ha;
   const { stopVmDeps, listener } = ha;
 
   bus.handle('FenceVmOnHost', { run: (message) => fencing.peers.fence(message) });
@@ -94,7 +94,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   return {
     services: {
       hosts: hosts.inventory,
-      vms: makeVmsService({ ...base, inventory, tasks, dispatch }),
+      vms: makeVmsService({ ...base, inventory, tasks, dispatch, placer }),
       tasks: makeTasksService({ tasks, dispatch, ledger, events }),
       confirmDead: makeConfirmDeadService({ ...base, ledger, dispatch, watchingSinceMs }),
     },
@@ -147,12 +147,13 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
   const inventory = makeVmInventory({ ...base, ledger, runWatch });
   const marks = marksOf(base.hosts, log);
   const hostFailures: HostFailures = makeHostFailures({ ...base, ledger, tasks, marks, dispatch });
+  const placer = makePlacer(base);
   const haStartDeps = {
     ...base,
     ledger,
     tasks,
     runWatch,
-    placer: makePlacer(base),
+    placer,
     extensions: options.beforeHaStart ?? [],
     judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),
     fencing: hostFailures,
@@ -167,7 +168,7 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     judged: (judgement) => hostFailures.judged(judgement),
   };
   const stopVmDeps = { ...base, ledger };
-  return { ledger, tasks, dispatch, inventory, haStartDeps, stopVmDeps, listener };
+  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, listener };
 }
 
 /** A host that came back meanwhile is not marked any more: the arrow is illegal then. */

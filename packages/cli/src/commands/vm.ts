@@ -98,7 +98,7 @@ function addPower(add: Add): void {
     name: 'start <vm>',
     summary: 'Start a VM; refused while another run of it is not proven over.',
     options: [
-      ['--host <host>', 'uuid or name (default: placement decides)'],
+      ['--host <host>', 'uuid or name; refused if it can not take it (default: placement decides)'],
       ['--reason <text>', 'for the audit'],
       ['--wait', 'wait until it is seen running'],
     ],

@@ -12,7 +12,7 @@ export function hostLine(host: HostView, nowMs: number): Cell[] {
     statusCell(host),
     cell(host.state, host.state === 'Enabled' ? 'plain' : 'warn'),
     livenessCell(host),
-    cell(relative(host.lastSignOfLifeAt, nowMs)),
+    cell(seen(host, nowMs)),
     cell(host.openRuns),
     cell(host.livenessReason),
   ];
@@ -34,7 +34,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ['state', cell(host.state)],
       ['liveness', livenessCell(host)],
       ['why', cell(host.livenessReason)],
-      ['last sign of life', cell(relative(host.lastSignOfLifeAt, nowMs))],
+      ['last sign of life', cell(seen(host, nowMs))],
       ['addresses', cell(host.addresses.join(', '))],
       ['agent', cell(`port ${host.agentPort}, version ${host.agentVersion ?? 'unknown'}`)],
       ['ssh', cell(`${host.sshUsername}, port ${host.sshPort}`)],
@@ -51,4 +51,9 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
     ],
     paint,
   );
+}
+
+/** The server stores signs of life now and then; an online host has shown one within its limit. */
+function seen(host: HostView, nowMs: number): string {
+  return host.liveness === 'online' ? 'now' : relative(host.lastSignOfLifeAt, nowMs);
 }

@@ -35,7 +35,8 @@ export function vmStateCell({ state }: VmView): Cell {
 
 /** What stands in the column "protected". */
 export function protectedCell(vm: VmView): Cell {
-  if (vm.protected) return cell(`yes (${vm.proofs.join(', ')})`, 'good');
+  const proofs = vm.proofs.map((proof) => (proof === 'peer' ? 'peer while SSH answers' : proof));
+  if (vm.protected) return cell(`yes (${proofs.join(', ')})`, 'good');
   const wanted = vm.level !== 'none' && !vm.stoppedByPerson;
   return cell(`no: ${vm.protection}`, wanted ? 'bad' : 'dim');
 }

@@ -58,9 +58,14 @@ export function parseDemoWish(args: readonly string[]): DemoWish {
     else if (arg === '--help' || arg === '-h') wish.help = true;
     else if (arg === '--seed') typed.seed = wholeNumber(value(arg));
     else if (arg === '--json') wish.json = rest[0]?.startsWith('--') === false ? rest.shift() : '-';
+    else if (isScenario(arg)) throw new Error(`did you mean --scenario ${arg}?`);
     else throw new Error(`${arg} is not known`);
   }
   return { ...wish, seed: typed.seed, scenarios: chooseScenarios(typed.scenario, typed) };
+}
+
+function isScenario(word: string): boolean {
+  return word === 'all' || SCENARIO_NAMES.some((name) => name === word);
 }
 
 function cutAtEquals(arg: string): [string, string] {

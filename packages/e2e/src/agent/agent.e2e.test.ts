@@ -59,6 +59,12 @@ const closeOf = (vm: Vm, changes: Partial<DestroyVmCmd> = {}): Partial<DestroyVm
   ...changes,
 });
 
+async function libvirtAnswers({ host }: AgentHost): Promise<void> {
+  await eventually('libvirt answers', async () => {
+    return (await host.exec(['virsh', 'list'], { timeoutMs: 5_000 })).code === 0;
+  });
+}
+
 async function connect(
   agent: AgentHost,
   runs?: { vmUuid: string; epoch: number }[],
@@ -187,6 +193,8 @@ test('F34: a SIGKILLed agent lets no start slip past a barrier', async () => {
     ok: true,
     rsp: { verdict: { qemuStillAlive: false, barrier: 'disk' } },
   });
+  // A fence that finds a start without an end ends libvirt's daemon.
+  await libvirtAnswers(h1);
   const look = await agents.must(h1, agentRoutes.vmStatus, { vmUuid: vm.vmUuid });
   expect(look.vm?.hasProcess).toBe(false);
   expect(look.barrierEpoch).toBe(epoch);
@@ -217,6 +225,61 @@ test('F21: a zombie leader with a write in flight is listed, and is not dead', a
   });
   const later = await agents.must(h1, agentRoutes.vmDestroy, closeOf(vm));
   expect(later.verdict).toMatchObject({ qemuConfirmedDead: true });
+});
+
+test('F34: "shut off" is no word about a start that waits in libvirt for a free worker', async () => {
+  const vms = [await newVm('worker1'), await newVm('worker2'), await newVm('queued')];
+  const [first, second, queued] = vms;
+  if (first === undefined || second === undefined || queued === undefined) throw new Error('no VM');
+  const { host } = h1;
+  const daemon = async (): Promise<string> => host.mustExec(['cat', '/run/libvirtd.pid']);
+  const domstate = async () =>
+    host.exec(['virsh', 'domstate', queued.vmUuid], { timeoutMs: 5_000 });
+  const two = 'printf "min_workers = 2\\nmax_workers = 2\\n" >>/etc/libvirt/libvirtd.conf';
+  await host.mustExec(['sh', '-c', `${two}; kill -9 $(cat /run/libvirtd.pid)`]);
+  await libvirtAnswers(h1);
+  await host.fault('storage hang');
+  const start = (vm: Vm): Promise<string> =>
+    host.mustExec(['sh', '-c', `virsh start ${vm.vmUuid} >/dev/null 2>&1 & echo $!`]);
+  for (const vm of [first, second]) await start(vm);
+  await eventually('both workers are taken', async () => {
+    const hung = `grep -l wait_answer /proc/$(cat /run/libvirtd.pid)/task/*/wchan | wc -l`;
+    return Number((await host.exec(['sh', '-c', hung])).stdout) === 2;
+  });
+  const virsh = (await start(queued)).trim();
+  await host.mustExec(['sleep', '0.5']);
+  // Its time is over: virsh is killed, the grant stays; libvirt says "shut off" all the same.
+  await host.mustExec(['kill', '-9', virsh]);
+  const grant = `/run/fenceline/grants/${queued.vmUuid}`;
+  await host.mustExec(['sh', '-c', `echo "${++epoch} ${virsh} 1" >${grant}`]);
+  expect((await domstate()).stdout).toContain('shut off');
+  const before = await daemon();
+  const refused = startOf(queued, h1, { epoch: epoch + 1 });
+  expect(await agents.call(h1, agentRoutes.vmStart, refused)).toMatchObject({ ok: false });
+  const closed = agents.must(
+    h1,
+    agentRoutes.vmDestroy,
+    closeOf(queued, { disks: [], timeoutMs: 15_000 }),
+  );
+  // What hangs in storage dies when it is back; until then the fence proves nothing.
+  await host.mustExec(['sleep', '2']);
+  await host.fault('storage ok');
+  expect((await closed).verdict).toMatchObject({ qemuConfirmedDead: true });
+  await libvirtAnswers(h1);
+  expect(await daemon()).not.toBe(before);
+  await host.mustExec(['sleep', '2']);
+  expect((await domstate()).stdout).toContain('shut off');
+  expect((await host.exec(['pgrep', '-f', '[q]emu-system.*queued'])).code).toBe(1);
+  for (const vm of [first, second]) await agents.must(h1, agentRoutes.vmDestroy, closeOf(vm));
+  await agents.must(h1, agentRoutes.vmDestroy, closeOf(queued));
+  await libvirtAnswers(h1);
+  await eventually('the grant has gone with its run', async () => {
+    return (await host.exec(['test', '-e', grant])).code !== 0;
+  });
+  const next = startOf(queued, h1, { epoch: epoch + 1 });
+  expect(await agents.must(h1, agentRoutes.vmStart, next)).toMatchObject({ state: 'Running' });
+  epoch += 1;
+  await agents.must(h1, agentRoutes.vmDestroy, closeOf(queued));
 });
 
 test('F29, D4: siblings that were connected to each other scan and fence', async () => {

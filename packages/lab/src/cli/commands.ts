@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { UsageError } from '../labError.js';
+import { inNode } from '../cluster/configFiles.js';
+import { LabError, UsageError } from '../labError.js';
 import { faultList } from '../plan/faults.js';
 import { nodeName } from '../plan/names.js';
 import { missingPackages } from '../requirements.js';
@@ -67,11 +69,16 @@ function addHostCommands(program: Command, open: OpenLab): void {
       process.exitCode = await execInNode(open().paths, nodeName(node), command);
     });
   program
-    .command('fenceline <command...>')
+    .command('fenceline [words...]')
     .description('the command line of the server that runs on mgr (lab fenceline status)')
+    .helpOption(false)
+    .allowUnknownOption()
     .passThroughOptions()
     .action(async (words: string[]) => {
-      process.exitCode = await execInNode(open().paths, 'mgr', ['node', cliProgram, ...words]);
+      const lab = open();
+      if (!existsSync(lab.mgr.pathOf(inNode.cliConfig)))
+        throw new LabError('No server runs in this lab; scripts/demo --keep leaves one running.');
+      process.exitCode = await execInNode(lab.paths, 'mgr', ['node', cliProgram, ...words]);
     });
   program
     .command('fault <host> <fault...>')

@@ -8,9 +8,8 @@ import {
   type DemoWish,
 } from '@fenceline/common/demo';
 import { Lab } from '../client.js';
+import { demoDir, tidyDemos } from './demoDirs.js';
 import { openLabDemoSite } from './labDemoSite.js';
-
-const DEMO_DIR = '/tmp/fenceline-demo';
 
 const output: DemoOutput = {
   out: (line) => process.stdout.write(`${line}\n`),
@@ -30,13 +29,11 @@ function readWish(): DemoWish | undefined {
 
 /** A lab that ends with this process, however it dies; with `--keep` only if it is interrupted. */
 function openLab({ keep }: DemoWish): Lab {
-  const lab = Lab.open({
-    dir: process.env['FENCELINE_LAB_DIR'] ?? DEMO_DIR,
-    endsWithMe: !keep,
-  });
+  const lab = Lab.open({ dir: demoDir(), endsWithMe: !keep });
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    ['SIGHUP', 129],
   ] as const)
     process.once(signal, () => {
       output.err('\nending: everything of the demo is taken down');
@@ -52,11 +49,12 @@ function openLab({ keep }: DemoWish): Lab {
 }
 
 function howToLookAround(lab: Lab): string[] {
-  const at = `FENCELINE_LAB_DIR=${lab.paths.dir} scripts/lab`;
+  const at = 'scripts/lab';
   return [
     '',
     'The last scenario is left running. Look around:',
-    `  ${at} fenceline status            # also: task list, task show, events, readiness`,
+    `  export FENCELINE_LAB_DIR=${lab.paths.dir}`,
+    `  ${at} fenceline status            # also: task list, events, --help`,
     `  ${at} exec h2 -- virsh list`,
     `  ${at} check web1                  # who wrote to its disk`,
     `  ${at} status                      # nodes, services, faults`,
@@ -71,6 +69,11 @@ async function main(): Promise<number> {
     for (const line of DEMO_USAGE) output.out(line);
     return 0;
   }
+  if (wish.json !== undefined && wish.json !== '-') output.writeFile(wish.json, '');
+  for (const dir of await tidyDemos())
+    output.err(
+      `A demo that was kept, or another one, runs in ${dir} (scripts/lab --dir ${dir} down).`,
+    );
   const lab = openLab(wish);
   const tell = (sentence: string): void => (wish.json === '-' ? output.err : output.out)(sentence);
   const code = await playDemo(

@@ -70,7 +70,9 @@ describe('D11 placement', () => {
 
   test('never the suspect, whatever its status', () => {
     const placement = ask([candidate('a')], { suspects: ['a'], preferred: 'a' });
-    expect(placement.refusals).toEqual([{ host: 'a', reason: 'a run of this VM is open there' }]);
+    expect(placement.refusals).toEqual([
+      { hostUuid: 'a', host: 'a', reason: 'a run of this VM is open there' },
+    ]);
   });
 
   test('the host with the largest free share first; softly avoided ones last', () => {

@@ -31,17 +31,17 @@ export interface Placement {
   /** Best first; empty if none fits. */
   destinations: readonly HostInfo[];
   /** Why each other host was refused, one sentence part each. */
-  refusals: readonly { host: string; reason: string }[];
+  refusals: readonly { hostUuid: string; host: string; reason: string }[];
 }
 
 /** Hard filters with reasons, then the least loaded first; the same input gives the same order. */
 export function place(question: PlacementQuestion): Placement {
-  const refusals: { host: string; reason: string }[] = [];
+  const refusals: { hostUuid: string; host: string; reason: string }[] = [];
   const fit: PlacementHost[] = [];
   for (const candidate of question.hosts) {
     const reason = refusalOf(candidate, question);
     if (reason === undefined) fit.push(candidate);
-    else refusals.push({ host: candidate.host.name, reason });
+    else refusals.push({ hostUuid: candidate.host.uuid, host: candidate.host.name, reason });
   }
   const destinations = fit
     .toSorted((a, b) => compare(a, b, question))

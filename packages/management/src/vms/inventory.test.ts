@@ -114,11 +114,11 @@ describe('a stop by a person', () => {
     expect(await world.row()).toMatchObject({ state: 'Stopped', stoppedByPerson: 1 });
   });
 
-  test('is refused in words while the host can not prove it; the wish stays', async () => {
+  test('is refused in words while the host can not prove it, and then nothing has changed', async () => {
     const world = await makeWorld();
     await world.changed(seen());
     world.judgeDead(1);
     await expect(stopVm(world.deps, message)).rejects.toThrow('not proven stopped on h1');
-    expect(await world.row()).toMatchObject({ state: 'Running', stoppedByPerson: 1 });
+    expect(await world.row()).toMatchObject({ state: 'Running', stoppedByPerson: 0 });
   });
 });

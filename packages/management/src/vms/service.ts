@@ -4,6 +4,7 @@ import type { Dispatch } from '../ha/dispatch.js';
 import type { NewTask, Tasks } from '../ha/tasks/tasks.js';
 import type { HostPresence } from '../hosts/contracts.js';
 import type { MessageBus } from '../messages/bus.js';
+import type { Placer } from '../placement/placer.js';
 import type { Store } from '../store/store.js';
 import type { VmInventory } from './inventory.js';
 import { findVm, type Vm } from './vm.js';
@@ -17,6 +18,7 @@ export interface VmsServiceDeps {
   tasks: Tasks;
   dispatch: Dispatch;
   presence: HostPresence;
+  placer: Placer;
   bus: MessageBus;
 }
 
@@ -63,9 +65,22 @@ async function startByPerson(
   const vm = await requireVm(deps.store, vmUuid);
   if (isAlive(deps.presence, vm))
     throw new DomainError('CONFLICT', `VM ${vm.name} runs already`, { host: vm.hostUuid });
+  if (hostUuid !== undefined) await requireFits(deps, vm, hostUuid);
   const mine = deps.store.db.updateTable('vms').where('uuid', '=', vmUuid);
   await mine.set({ stoppedByPerson: 0 }).execute();
   return begin(deps, { vmUuid, reason: `started by ${actor.name}`, preferredHostUuid: hostUuid });
+}
+
+/** A person who names a host means it. @throws DomainError REFUSED with what is against it. */
+async function requireFits({ placer }: VmsServiceDeps, vm: Vm, hostUuid: string): Promise<void> {
+  const ask = { vm, suspects: [], excluded: [], softAvoid: [], preferred: hostUuid };
+  const { destinations, refusals } = await placer(ask);
+  if (destinations.some((host) => host.uuid === hostUuid)) return;
+  const refusal = refusals.find((one) => one.hostUuid === hostUuid);
+  throw new DomainError(
+    'REFUSED',
+    `host ${refusal?.host ?? hostUuid} can't take VM ${vm.name}: ${refusal?.reason ?? 'it is gone'}`,
+  );
 }
 
 /** Its host shows it alive right now. */

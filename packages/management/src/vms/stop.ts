@@ -29,10 +29,13 @@ export async function stopVm(deps: StopDeps, message: StopVmInstanceMsg): Promis
     const options = { stop: true, gracefulMs: message.gracefulMs, taskUuid: null };
     const judged = await deps.closeOnHost(run, vm, options);
     if ('refused' in judged) {
+      // Refused means that nothing changed: HA goes on to guard the VM, or to bring it back.
+      await mine.set({ stoppedByPerson: vm.stoppedByPerson ? 1 : 0 }).execute();
       const host = await deps.directory.find(run.hostUuid);
       throw new DomainError(
         'REFUSED',
-        `VM ${vm.name} is not proven stopped on ${host?.name ?? run.hostUuid}: ${judged.refused}`,
+        `VM ${vm.name} is not proven stopped on ${host?.name ?? run.hostUuid}, so HA stays in ` +
+          `charge of it: ${judged.refused}`,
       );
     }
     await deps.ledger.close(judged.proof, null);

@@ -52,12 +52,13 @@ test('"no such VM" is an answer, a failure is none', async () => {
 test('a virsh that hangs is killed at its limit, and holds up no urgent call', async () => {
   const port = await libvirt(
     `[[ $asked = *list* ]] && { echo $$ >> ${join(dir, 'pids')}; exec sleep 60; }; true`,
-    300,
+    2_000,
   );
   const looks = Array.from({ length: 6 }, () => port.domains());
   const begun = Date.now();
   await port.shutdown(VM);
-  expect(Date.now() - begun).toBeLessThan(250);
+  // Well before the first look is given up, with room for a busy machine.
+  expect(Date.now() - begun).toBeLessThan(1_500);
   for (const look of await Promise.allSettled(looks))
     expect(look).toMatchObject({ status: 'rejected', reason: { code: 'TIMED_OUT' } });
   for (const pid of (await readFile(join(dir, 'pids'), 'utf8')).trim().split('\n'))

@@ -73,6 +73,7 @@ describe('protected, or why not', () => {
     [vm, hosts, 'detect-only', false, 'ha.mode is detect-only'],
     [{ ...vm, host: undefined }, hosts, 'active', false, 'runs on no host'],
     [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
+    [{ ...vm, host: host('h1', { liveness: 'suspect' }) }, hosts, 'active', false, 'h1 is suspect'],
     [vm, [h1], 'active', false, 'no other host of its cluster'],
   ] as const)('%#', (facts, all, mode, expected, text) => {
     const agentDown = { withoutHeartbeat: 'fence' as const };

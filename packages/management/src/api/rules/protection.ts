@@ -107,6 +107,8 @@ function protectionOf(
   // Honest before it matters: without a storage heartbeat this setting decides what is done.
   if (ha.agentDown.withoutHeartbeat === 'alarm')
     return no('a silent host only raises an alarm (ha.agentDown.withoutHeartbeat is alarm)');
+  if (host.liveness !== 'online' && host.liveness !== 'late')
+    return no(`${host.name} is ${host.liveness}; its HA task tells more`);
   if (proofs.length === 0) return no(whyNoProof(host, ha.preFence.channels));
   if (!judged.hasDestination) return no('no other host of its cluster could take it');
   const by = proofs.map((proof) => (proof === 'peer' ? 'peer (while its SSH answers)' : proof));

@@ -48,7 +48,8 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
     text: `proof is sought that run ${run.epoch} of ${vm.name} is over`,
   });
   await deps.fencing.began(run.hostUuid);
-  const name = `fence run ${run.epoch} on ${run.hostUuid}`;
+  const host = await deps.directory.find(run.hostUuid);
+  const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
   const result = await recorded(attempt, name, async () => {
     const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
       request: {

@@ -33,7 +33,7 @@ export function waysOutOf(
   const hosts = [...new Set(unproven.map(({ run }) => nameOf(run.hostUuid)))];
   return [
     `fenceline task retry ${taskUuid}`,
-    ...hosts.map((host) => `fenceline host confirm-dead ${host} --reason '…'`),
+    ...hosts.map((host) => `fenceline host confirm-dead ${host} --typed-name ${host} --reason '…'`),
     `fenceline task abandon ${taskUuid} --reason '…'`,
   ];
 }

@@ -1,0 +1,27 @@
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Lab } from '../client.js';
+import { identify } from '../processes.js';
+
+const PREFIX = 'fenceline-demo-';
+
+/** A directory of its own for each run, so that two demos do not meet. */
+export function demoDir(environment = process.env): string {
+  return environment['FENCELINE_LAB_DIR'] ?? path.join(tmpdir(), `${PREFIX}${process.pid}`);
+}
+
+/**
+ * Takes away what demos left that were killed, and names those that were kept: their hosts run.
+ */
+export async function tidyDemos(): Promise<string[]> {
+  const kept: string[] = [];
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)$`).exec(name)?.[1];
+    if (pid === undefined) continue;
+    const lab = Lab.open({ dir: path.join(tmpdir(), name) });
+    if (lab.isUp) kept.push(lab.paths.dir);
+    else if (identify(Number(pid)) === undefined) await lab.purge();
+  }
+  return kept;
+}
