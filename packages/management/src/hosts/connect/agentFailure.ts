@@ -14,11 +14,16 @@ export function agentFailure(host: Host, thrown: unknown): DomainError {
   const { address, port } = agentOf(host);
   const where = `the agent of ${host.name} (${address}:${port})`;
   if (thrown instanceof TransportError)
-    return new DomainError('HOST_UNREACHABLE', `${where}: ${adviceOf(thrown.failure)}`, {
-      hostUuid: host.uuid,
-      failure: thrown.failure,
-    });
-  if (thrown instanceof DomainError && thrown.code === 'NO_SUCH_ROUTE')
+    return new DomainError(
+      'HOST_UNREACHABLE',
+      `${where}: ${adviceOf(thrown.failure)}${thrown.failure === 'other' ? ` (${messageOf(thrown)})` : ''}`,
+      {
+        hostUuid: host.uuid,
+        failure: thrown.failure,
+      },
+    );
+  const told = thrown instanceof DomainError || thrown instanceof RemoteError;
+  if (told && thrown.code === 'NO_SUCH_ROUTE')
     return new DomainError(
       'CONFLICT',
       `${where} is too old: ${thrown.message}; upgrade fenceline-agent on that host`,
@@ -48,7 +53,7 @@ function adviceOf(failure: TransportFailure): string {
     case 'aborted':
       return 'the call was stopped';
     case 'other':
-      return 'the call failed';
+      return 'the call failed; check the address and the name';
     default:
       return unreachable(failure);
   }
