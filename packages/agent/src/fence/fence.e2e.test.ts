@@ -25,7 +25,9 @@ import { gatedDialer } from '${DIST}/loginGate.js';
 import { makePeerFence } from '${DIST}/peerFence.js';
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const access = fileFenceAccess({
+  runDir: '/run/fenceline',
   stateDir: '/var/lib/fenceline/agent',
+  libvirtUri: 'qemu:///system',
   authorizedKeysFile: '/root/.ssh/authorized_keys',
 });
 const clock = systemClock;
