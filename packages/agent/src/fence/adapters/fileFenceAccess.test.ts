@@ -2,7 +2,8 @@ import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile, mkdir } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { fileFenceAccess, type FileFenceAccess } from './fileFenceAccess.js';
+import ssh2 from 'ssh2';
+import { fileFenceAccess, worksAsKey, type FileFenceAccess } from './fileFenceAccess.js';
 
 let dir = '';
 let keys = '';
@@ -48,6 +49,16 @@ test('F29: a key of its own, made once, private to root', async () => {
   expect(await modeOf(join(dir, 'state/fence-key'))).toBe('600');
   expect(String(await access.privateKey())).toBe('[secret]');
   expect((await access.privateKey()).reveal()).toContain('OPENSSH PRIVATE KEY');
+});
+
+test('F29: a key that can not be read is none, however it was made', () => {
+  // The library makes such keys now and then: they look whole and nobody can read them.
+  const keys = Array.from({ length: 300 }, () => ssh2.utils.generateKeyPairSync('ed25519').private);
+  const readable = keys.map((key) => !(ssh2.utils.parseKey(key) instanceof Error));
+  expect(keys.map(worksAsKey)).toEqual(readable);
+  const [whole = ''] = keys.filter(worksAsKey);
+  expect(worksAsKey(whole.replace(/^(.+\n.{20}).{4}/, '$1'))).toBe(false);
+  expect(worksAsKey('')).toBe(false);
 });
 
 test('F29: the program and the entry that runs it, and nothing else', async () => {

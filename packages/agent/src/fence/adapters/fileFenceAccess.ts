@@ -85,10 +85,35 @@ function withSettings(program: string, options: FenceAccessOptions): string {
 async function loadOrMakeKey(file: string): Promise<{ private: string; public: string }> {
   const kept = await readOr(file, '');
   if (kept !== '') return { private: kept, public: publicHalf(kept) };
-  const pair = ssh2.utils.generateKeyPairSync('ed25519');
+  const made = makeKey();
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await replaceFile(file, pair.private, 0o600);
-  return { private: pair.private, public: publicHalf(pair.private) };
+  await replaceFile(file, made, 0o600);
+  return { private: made, public: publicHalf(made) };
+}
+
+/** More than enough: about one in three hundred is bad. */
+const MAX_KEY_TRIES = 50;
+
+/**
+ * ssh2 now and then makes an ed25519 key that nobody, itself included, can read (a part of it
+ * comes out one byte short); such a key is thrown away before anybody relies on it.
+ */
+function makeKey(): string {
+  for (let i = 0; i < MAX_KEY_TRIES; i += 1) {
+    const made = ssh2.utils.generateKeyPairSync('ed25519').private;
+    if (worksAsKey(made)) return made;
+  }
+  throw new Error('no fence key could be made for this host');
+}
+
+/** It can be read, and what it signs it verifies. */
+export function worksAsKey(privateKey: string): boolean {
+  const parsed = ssh2.utils.parseKey(privateKey);
+  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (key === undefined || key instanceof Error) return false;
+  const text = 'fenceline';
+  const signature: unknown = key.sign(text);
+  return Buffer.isBuffer(signature) && key.verify(text, signature) === true;
 }
 
 function publicHalf(privateKey: string): string {
