@@ -7,13 +7,21 @@ import type { FenceOrder } from '../order.js';
 import { runOrder, type OrderResult } from '../runOrder.js';
 import type { Dialed, DialFailureKind, DialLimits, DialTarget } from '../sshDialer.js';
 import { failureOfErrno } from './connectFirst.js';
+import { worksAsKey } from './fileFenceAccess.js';
 import { ssh2Dialer } from './ssh2Dialer.js';
 
 // Real sockets on loopback: a small SSH server that fails in every way that a host can.
 
-const hostKey = ssh2.utils.generateKeyPairSync('ed25519');
-const clientKey = ssh2.utils.generateKeyPairSync('ed25519');
-const otherKey = ssh2.utils.generateKeyPairSync('ed25519');
+/** The library makes an unreadable one now and then. */
+function newKey(): ReturnType<typeof ssh2.utils.generateKeyPairSync> {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync('ed25519');
+    if (worksAsKey(pair.private)) return pair;
+  }
+}
+const hostKey = newKey();
+const clientKey = newKey();
+const otherKey = newKey();
 const HOST = 'aaaaaaaa-2222-3333-4444-555555555555';
 const VM = '11111111-2222-3333-4444-555555555555';
 
