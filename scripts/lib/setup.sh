@@ -129,6 +129,7 @@ iproute2               networks of the lab
 iputils-ping           signs of life
 nftables               network faults
 util-linux             namespaces
+procps                 looking at processes in the hosts
 gcc                    helpers of the lab are compiled
 libc6-dev              helpers of the lab are compiled
 binutils               the guest is assembled
