@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,8 @@ test('a program that hangs is ended with what it started, and reads unknown', as
   const host = device(program('sleep 60 & echo $! > $d/child; wait'));
   await expect(power.off(host, short)).rejects.toMatchObject({ failure: 'timedOut' });
   const child = Number(readFileSync(join(dir, 'child'), 'utf8'));
+  // SIGKILL is sent by then; the kernel ends it a moment later.
+  for (let i = 0; i < 500 && isRunning(child); i += 1) await setTimeout(10);
   expect(isRunning(child)).toBe(false);
   expect(await power.status(host, short)).toBe('unknown');
 });
