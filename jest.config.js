@@ -54,5 +54,5 @@ export default {
   ],
   testTimeout: 20_000,
   // Many tests wait for processes: more of them than cores keep the cores busy.
-  maxWorkers: 4,
+  maxWorkers: 3,
 };

@@ -45,7 +45,9 @@ export function run(
     child.stdin.end(input);
     child.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
-      const why = error.code === 'ENOENT' ? 'it is not installed' : error.message;
+      // EACCES: a folder of PATH may not be looked into, and none of the others has it.
+      const absent = error.code === 'ENOENT' || error.code === 'EACCES';
+      const why = absent ? 'it is not installed' : error.message;
       reject(new LabError(`Cannot run ${program}: ${why}.`));
     });
     child.on('close', (code, signal) => {

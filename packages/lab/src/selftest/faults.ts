@@ -179,7 +179,7 @@ export const faultPromises: readonly LabPromise[] = [
     },
   },
   {
-    name: 'a late write after a start elsewhere is found: two writers',
+    name: 'a late write after a start elsewhere reaches the disk, although nobody runs',
     async check(lab) {
       const [h1, h2] = [lab.host('h1'), lab.host('h2')];
       const vm = await startVm(lab, h1);
@@ -188,12 +188,14 @@ export const faultPromises: readonly LabPromise[] = [
         await killWhileItHangs(h1, vm.uuid);
         await new Vms(lab).start(vm.name, h2.name);
         await writes(lab, vm.name);
-        // While nobody runs, the late write cannot be overwritten before anybody saw it.
+        // While nobody runs, nothing else changes the image. The checker may or may not see it: a
+        // journal entry that lands in the place of its successor's looks as if it came in time.
         await new Vms(lab).destroy(vm.name, h2.name);
         expectThat(lab.check(vm.name).verdict === 'oneWriter', 'two writers too early');
+        const before = lab.imageOf(vm.name);
         await h1.fault('storage ok');
-        const found = () => lab.check(vm.name).verdict === 'twoWriters';
-        await until(found, { limitMs: 20_000, what: 'the checker to find the late write' });
+        const landed = () => !lab.imageOf(vm.name).equals(before);
+        await until(landed, { limitMs: 20_000, what: 'the late write to land' });
       });
       await new Vms(lab).delete(vm.name);
     },
