@@ -1,17 +1,23 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import { expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import { openMemoryStore, openSqliteStore } from '../store/adapters/sqlite.js';
 import { createCluster, ensureDefaultCluster } from './clusters.js';
 import { listNodes, registerNode } from './node.js';
+
+const dirs: string[] = [];
+afterAll(() => {
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
 
 const clock = new VirtualClock();
 const random = seededRandom(7);
 
 test('each start has the next owner epoch; identity and incarnation stay', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'fenceline-node-'));
+  dirs.push(dir);
   const seen = [];
   for (let i = 0; i < 3; i += 1) {
     const store = await openSqliteStore(dir);
