@@ -54,7 +54,8 @@ test(
     const json = JSON.parse(readFileSync(file, 'utf8')) as { scenarios: Scenario[] };
     const word = (name: string): Partial<Scenario> => {
       const found = json.scenarios.find((scenario) => scenario.name === name);
-      const { outcome, asPromised, startsSent, liveWriters } = found ?? ({} as Scenario);
+      if (found?.asPromised !== true) throw new Error(`${name} is not as promised:\n${output}`);
+      const { outcome, asPromised, startsSent, liveWriters } = found;
       return { outcome, asPromised, startsSent, liveWriters };
     };
     const restarted = { outcome: 'restarted', asPromised: true, startsSent: 1, liveWriters: 1 };
