@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,24 @@ static inline int open_process(long long pid, long long start_time) {
     errno = 0;
     if (!field || atoll(field + 1) != start_time) fail("process %lld is another one by now", pid);
     return dir;
+}
+
+/* Joins a namespace of a process (as open_process returned it) by its name. */
+static inline void join_namespace(int process, const char *name) {
+    char path[32];
+    snprintf(path, sizeof path, "ns/%s", name);
+    int fd = openat(process, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, 0)) fail("cannot enter the node's %s namespace", name);
+    close(fd);
+}
+
+/* Joins the mounts of a process, with its root: that of its namespace is another one in a chroot. */
+static inline void join_mounts(int process) {
+    int root = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) fail("cannot open the node's root");
+    join_namespace(process, "mnt");
+    if (fchdir(root) || chroot(".")) fail("cannot enter the node's root");
+    close(root);
 }
 
 /* Joins the calling process to a control group given by its folder. */

@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include "common.h"
-#include <sched.h>
 #include <sys/wait.h>
 
 static const char usage_text[] =
@@ -15,14 +14,6 @@ static volatile sig_atomic_t child;
 
 static void pass_on(int signal_number) {
     if (child > 0) kill(child, signal_number);
-}
-
-static void enter(int process, const char *name) {
-    char path[32];
-    snprintf(path, sizeof path, "ns/%s", name);
-    int fd = openat(process, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || setns(fd, 0)) fail("cannot enter the node's %s namespace", name);
-    close(fd);
 }
 
 int main(int argc, char **argv) {
@@ -39,9 +30,10 @@ int main(int argc, char **argv) {
     if (i + 1 >= argc || strcmp(argv[i], "--") || !pid) usage(usage_text);
 
     int process = open_process(pid, start);
-    /* The mount namespace last: /proc looks different afterwards. */
-    const char *names[] = {"ipc", "uts", "net", "pid", "mnt"};
-    for (unsigned n = 0; n < sizeof names / sizeof *names; n++) enter(process, names[n]);
+    /* The mounts last: /proc looks different afterwards. */
+    const char *names[] = {"ipc", "uts", "net", "pid"};
+    for (unsigned n = 0; n < sizeof names / sizeof *names; n++) join_namespace(process, names[n]);
+    join_mounts(process);
     close(process);
     if (chdir(dir)) fail("cannot change to %s inside the node", dir);
 

@@ -192,15 +192,6 @@ static void *on_init(struct fuse_conn_info *connection, struct fuse_config *conf
     return NULL;
 }
 
-static void enter_host(int process) {
-    const char *names[] = {"ns/net", "ns/mnt"};
-    for (int i = 0; i < 2; i++) {
-        int fd = openat(process, names[i], O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || setns(fd, 0)) fail("cannot enter the host's %s", names[i]);
-        close(fd);
-    }
-}
-
 static struct fuse_operations operations = {
     .getattr = on_getattr, .readlink = on_readlink, .readdir = on_readdir, .mkdir = on_mkdir,
     .unlink = on_unlink, .rmdir = on_rmdir, .symlink = on_symlink, .link = on_link,
@@ -221,7 +212,10 @@ int main(int argc, char **argv) {
     gate_depends_on(argv[5], (int)number(argv[6]));
     if (!strcmp(argv[7], "locks")) operations.lock = on_lock;
     umask(0);
-    enter_host(open_process(number(argv[1]), number(argv[2])));
+    int host = open_process(number(argv[1]), number(argv[2]));
+    join_namespace(host, "net");
+    join_mounts(host);
+    close(host);
 
     char *options[] = {"labfs", "-oallow_other,default_permissions,fsname=labshare,subtype=labfs"};
     struct fuse_args args = FUSE_ARGS_INIT(2, options);

@@ -43,9 +43,15 @@ test('a site that can not be set up is a failure with its reason, and the JSON i
   const code = await playDemo(
     () => Promise.reject(new Error('no qemu here')),
     { scenarios: [scenarioOf('leftover')], json: '-' },
-    { out: (line) => out?.push(line), err: (line) => err?.push(line), writeFile: () => undefined },
+    {
+      out: (line) => out?.push(line),
+      err: (line) => err?.push(line),
+      writeFile: () => undefined,
+      failed: (name) => err?.push(`kept for ${name}`),
+    },
   );
   expect(code).toBe(1);
+  expect(err?.at(-1)).toBe('kept for leftover');
   expect(err?.join('\n')).toContain('leftover could not be played: no qemu here');
   expect(JSON.parse(out?.join('') ?? '')).toEqual({ scenarios: [] });
 });

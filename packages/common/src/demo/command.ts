@@ -2,7 +2,7 @@ import { messageOf } from '../failure.js';
 import { playScenario } from './play.js';
 import type { ScenarioResult } from './result.js';
 import type { OpenDemoSite } from './site.js';
-import { chooseScenarios, SCENARIO_NAMES, type Scenario } from './story.js';
+import { chooseScenarios, SCENARIO_NAMES, type Scenario, type ScenarioName } from './story.js';
 
 /** What was typed behind `./scripts/demo`. */
 export interface DemoWish {
@@ -22,6 +22,8 @@ export interface DemoOutput {
   out: (line: string) => void;
   err: (line: string) => void;
   writeFile: (path: string, text: string) => void;
+  /** Told of a scenario that was not as promised, or not played, while its site is still there. */
+  failed?: (name: ScenarioName) => void;
 }
 
 export const DEMO_USAGE = [
@@ -93,10 +95,13 @@ export async function playDemo(
   let failed = false;
   for (const scenario of wish.scenarios) {
     try {
-      scenarios.push(await playScenario(open, scenario, tell));
+      const result = await playScenario(open, scenario, tell);
+      scenarios.push(result);
+      if (!result.asPromised) output.failed?.(scenario.name);
     } catch (error) {
       failed = true;
       output.err(`The scenario ${scenario.name} could not be played: ${messageOf(error)}`);
+      output.failed?.(scenario.name);
     }
   }
   const json = JSON.stringify({ scenarios }, undefined, 2);

@@ -46,6 +46,13 @@ interface Scenario {
   stages: { name: string; ms: number }[];
 }
 
+/** The lines that say why a scenario failed; first, where a long output is cut. */
+function reasonIn(output: string): string {
+  const lines = output.split('\n');
+  const at = lines.findIndex((line) => /could not be played|NOT AS PROMISED/.test(line));
+  return at === -1 ? 'no word why' : lines.slice(at, at + 5).join(' ');
+}
+
 test(
   'the demo: every scenario is as promised, for people and for programs',
   async () => {
@@ -54,7 +61,7 @@ test(
     const json = JSON.parse(readFileSync(file, 'utf8')) as { scenarios: Scenario[] };
     const word = (name: string): Partial<Scenario> => {
       const found = json.scenarios.find((scenario) => scenario.name === name);
-      if (found?.asPromised !== true) throw new Error(`${name} is not as promised:\n${output}`);
+      if (found?.asPromised !== true) throw new Error(`${name}: ${reasonIn(output)}\n${output}`);
       const { outcome, asPromised, startsSent, liveWriters } = found;
       return { outcome, asPromised, startsSent, liveWriters };
     };

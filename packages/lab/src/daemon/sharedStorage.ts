@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, closeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { LabError } from '../labError.js';
 import { LineChannel } from '../lineChannel.js';
@@ -39,7 +39,7 @@ export class StorageClient {
     const control = new LineChannel(child.stdio[3] as Duplex, (line) => line === 'ready');
     const died = new Promise<never>((_, reject) => {
       const tell = () =>
-        reject(new LabError(`The shared storage does not mount; see ${plan.log}.`));
+        reject(new LabError(`The shared storage does not mount: ${lastLine(plan.log)}`));
       child.once('exit', tell);
       child.once('error', tell);
     });
@@ -58,4 +58,8 @@ export class StorageClient {
     this.process.kill('SIGKILL');
     this.control.close();
   }
+}
+
+function lastLine(log: string): string {
+  return readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) ?? '';
 }

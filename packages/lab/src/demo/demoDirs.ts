@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Lab } from '../client.js';
@@ -23,5 +23,16 @@ export async function tidyDemos(): Promise<string[]> {
     if (lab.isUp) kept.push(lab.paths.dir);
     else if (identify(Number(pid)) === undefined) await lab.purge();
   }
+  return kept;
+}
+
+/**
+ * Copies the logs of a scenario that failed to where they outlive the lab.
+ * @returns the folder; undefined if there are none.
+ */
+export function keepLogs({ paths }: Lab, scenario: string): string | undefined {
+  if (!existsSync(paths.logs)) return undefined;
+  const kept = path.join(`${paths.dir}-logs`, scenario);
+  cpSync(paths.logs, kept, { recursive: true });
   return kept;
 }

@@ -8,14 +8,14 @@ import {
   type DemoWish,
 } from '@fenceline/common/demo';
 import { Lab } from '../client.js';
-import { demoDir, tidyDemos } from './demoDirs.js';
+import { demoDir, keepLogs, tidyDemos } from './demoDirs.js';
 import { openLabDemoSite } from './labDemoSite.js';
 
-const output: DemoOutput = {
-  out: (line) => process.stdout.write(`${line}\n`),
-  err: (line) => process.stderr.write(`${line}\n`),
-  writeFile: (path, text) => writeFileSync(path, text),
-};
+const output = {
+  out: (line: string): void => void process.stdout.write(`${line}\n`),
+  err: (line: string): void => void process.stderr.write(`${line}\n`),
+  writeFile: (path: string, text: string): void => writeFileSync(path, text),
+} satisfies DemoOutput;
 
 function readWish(): DemoWish | undefined {
   try {
@@ -62,6 +62,10 @@ function howToLookAround(lab: Lab): string[] {
   ];
 }
 
+function tellOfLogs(folder: string | undefined): void {
+  if (folder !== undefined) output.err(`Its logs are kept: ${folder}`);
+}
+
 async function main(): Promise<number> {
   const wish = readWish();
   if (wish === undefined) return 2;
@@ -79,7 +83,7 @@ async function main(): Promise<number> {
   const code = await playDemo(
     (options) => openLabDemoSite({ lab, ...options, tell: (line) => tell(`  ${line}`) }),
     wish,
-    output,
+    { ...output, failed: (name) => tellOfLogs(keepLogs(lab, name)) },
   );
   if (!wish.keep) await lab.purge();
   else for (const line of howToLookAround(lab)) tell(line);

@@ -26,13 +26,15 @@ export class LabPaths {
   readonly share = this.at('share');
   /** Root's key: the private half is on `mgr`, the public half on all hosts. */
   readonly sshKey = this.at('ssh/id_ed25519');
+  /** One folder for each node. */
+  readonly logs = this.at('logs');
 
   node(node: NodeName): string {
     return this.at('nodes', node);
   }
 
   log(node: NodeName, service: string): string {
-    return this.at('logs', node, `${service}.log`);
+    return path.join(this.logs, node, `${service}.log`);
   }
 
   disk(name: string): string {
