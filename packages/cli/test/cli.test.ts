@@ -222,6 +222,7 @@ test('host add sends what was typed; parameters come from a file', async () => {
 test('confirm-dead asks for name and reason', async () => {
   const asked: object[] = [];
   const machine = await serve({
+    showHost: async () => host,
     confirmHostDead: async (request) => {
       asked.push(request);
       return { hostUuid: host.uuid, vmUuids: [vm.uuid], expiresAt: AT };
@@ -231,6 +232,22 @@ test('confirm-dead asks for name and reason', async () => {
   const ended = await run(['host', 'confirm-dead', 'h1'], { ...machine, answers });
   expect(ended.out).toEqual(['h1 counts as dead until 2026-01-01 00:00:10 UTC, for 1 VMs']);
   expect(asked).toEqual([{ host: 'h1', typedName: 'h1', reason: 'I pulled the plug' }]);
+  const wrong = await run(['host', 'confirm-dead', 'h1'], { ...machine, answers: ['h2'] });
+  expect([wrong.code, asked.length]).toEqual([2, 1]);
+  expect(wrong.err.join('\n')).toContain("nothing was confirmed: the host's name is h1, not h2");
+});
+
+test('power-verify tells that it switches only if there is something to switch', async () => {
+  const refusal = new DomainError('REFUSED', 'h1 has no power device');
+  const bare = await serve({
+    showHost: async () => but(host, { powerDevice: null }),
+    verifyHostPower: async () => {
+      throw refusal;
+    },
+  });
+  const ended = await run(['host', 'power-verify', 'h1'], bare);
+  expect(ended.err.join('\n')).toContain('h1 has no power device');
+  expect(ended.err.join('\n')).not.toContain('switching');
 });
 
 test('task show takes a VM for its newest task', async () => {
@@ -241,6 +258,22 @@ test('task show takes a VM for its newest task', async () => {
   const ended = await run(['task', 'show', 'web1'], machine);
   expect(ended.out).toContain('Ways out:');
   expect(await run(['task', 'show', 'web9'], machine)).toMatchObject({ code: 2 });
+});
+
+test('task show takes the beginning of a uuid, if only one task has it', async () => {
+  const twin = but(task, { uuid: `${task.uuid.slice(0, 30)}ffffff` });
+  const shown: string[] = [];
+  const machine = await serve({
+    listTasks: async ({ vm: ref }) => ({ items: ref === undefined ? [task, twin] : [] }),
+    showTask: async ({ taskUuid }) => {
+      shown.push(taskUuid);
+      return story;
+    },
+  });
+  expect(await run(['task', 'show', task.uuid.slice(0, 34)], machine)).toMatchObject({ code: 0 });
+  expect(shown).toEqual([task.uuid]);
+  const both = await run(['task', 'show', task.uuid.slice(0, 8)], machine);
+  expect([both.code, both.err.join('\n')]).toEqual([2, expect.stringContaining('several')]);
 });
 
 test('lists are read to their end, page after page', async () => {

@@ -104,7 +104,11 @@ describe('configuration', () => {
     [{ yaml: 'port' }, ['the top level must be a map of settings'], 'a word'],
     [{ yaml: 'a: b: c' }, ['not valid YAML at line 1, column 4'], 'where it is wrong'],
     [{ environment: { FENCELINE_PORT: '[1' } }, ['FENCELINE_PORT: not valid YAML'], 'a variable'],
-    [{ environment: { FENCELINE_PORT: 'x' } }, ['port: '], 'the rule of the setting'],
+    [
+      { environment: { FENCELINE_PORT: 'x' } },
+      ['FENCELINE_PORT: port '],
+      'the rule of the setting',
+    ],
     [{ flags: { port: 0 } }, ['port: '], 'a flag'],
     [
       { yaml: 'ha: {silentAfterMs: 2000}' },

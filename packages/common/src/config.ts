@@ -48,15 +48,16 @@ export function loadConfig<T extends object>(
 ): T {
   const template = new type() as Tree;
   const tree = parseYaml(sources);
-  const unknown = [
-    ...unknownKeys(tree, template, ''),
-    ...applyEnvironment(tree, template, sources.environment),
-  ];
+  const fromEnvironment = applyEnvironment(tree, template, sources.environment);
+  const unknown = [...unknownKeys(tree, template, ''), ...fromEnvironment.problems];
   merge(tree, (sources.flags ?? {}) as Tree);
   dropEmptySections(tree, template);
   const { body, problems } = check(type, tree, sources.source);
-  const all = [...unknown, ...problems, ...(problems.length > 0 ? [] : relations(body))];
-  if (all.length > 0) throw new ConfigError(sources.source, all);
+  for (const section of Object.keys(sources.flags ?? {})) fromEnvironment.names.delete(section);
+  const named = problems.map((problem) => withVariable(problem, fromEnvironment.names));
+  const all = [...unknown, ...named, ...(problems.length > 0 ? [] : relations(body))];
+  const ofFile = all.some((problem) => !problem.startsWith('FENCELINE_'));
+  if (all.length > 0) throw new ConfigError(ofFile ? sources.source : 'environment', all);
   return body;
 }
 
@@ -102,13 +103,27 @@ function printableKey(key: string): string {
   return /^[A-Za-z][A-Za-z0-9_]*$/.test(key) ? key : '(a key that is no name)';
 }
 
-/** @returns what can't be read, and what sets nothing: a misspelt setting must not be lost. */
+/** A problem begins with its setting; the file is not to blame for one of the environment. */
+function withVariable(problem: string, names: ReadonlyMap<string, string>): string {
+  const [setting = '', ...rest] = problem.split(': ');
+  const variable = names.get(setting);
+  return variable === undefined ? problem : [variable, ...rest].join(': ');
+}
+
+interface FromEnvironment {
+  /** What can't be read, and what sets nothing: a misspelt setting must not be lost. */
+  problems: string[];
+  /** Variables by the setting that they set, as `ha.preFence.mode`. */
+  names: Map<string, string>;
+}
+
 function applyEnvironment(
   tree: Tree,
   template: Tree,
   environment: ConfigSources['environment'],
-): string[] {
+): FromEnvironment {
   const problems: string[] = [];
+  const names = new Map<string, string>();
   const settings = new Map(
     leaves(template, []).map(([path, sample]) => [environmentName(path), { path, sample }]),
   );
@@ -122,8 +137,9 @@ function applyEnvironment(
     const value = valueOf(text, setting.sample);
     if (value === undefined) problems.push(`${name}: not valid YAML`);
     else set(tree, setting.path, value);
+    names.set(setting.path.join('.'), name);
   }
-  return problems;
+  return { problems, names };
 }
 
 function environmentName(path: readonly string[]): string {

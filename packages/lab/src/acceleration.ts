@@ -22,17 +22,19 @@ const probeLimitMs = 1_500;
  * Decides how VMs run: by KVM only if the guest, under KVM, writes to its disk within 1.5 s. That
  * /dev/kvm exists and libvirt calls it capable does not say so: some kinds of nested KVM need
  * seconds for the guest's real mode, where emulation takes 0.1 s. Asked once per kernel.
+ * @param labDir the probe's disk is there for a moment.
  */
-export async function findAcceleration(natives: Natives): Promise<Acceleration> {
+export async function findAcceleration(natives: Natives, labDir: string): Promise<Acceleration> {
   const note = path.join(natives.cacheDir, `acceleration-${os.release()}`);
   if (existsSync(note)) return readFileSync(note, 'utf8') === 'kvm' ? 'kvm' : 'tcg';
-  const found = existsSync('/dev/kvm') && (await guestWritesUnderKvm(natives)) ? 'kvm' : 'tcg';
+  const found =
+    existsSync('/dev/kvm') && (await guestWritesUnderKvm(natives, labDir)) ? 'kvm' : 'tcg';
   writeFileSync(note, found);
   return found;
 }
 
-async function guestWritesUnderKvm(natives: Natives): Promise<boolean> {
-  const dir = mkdtempSync(path.join(os.tmpdir(), 'fenceline-probe-'));
+async function guestWritesUnderKvm(natives: Natives, labDir: string): Promise<boolean> {
+  const dir = mkdtempSync(path.join(labDir, 'probe-'));
   const image = path.join(dir, 'probe.img');
   copyFileSync(natives.bootSector, image);
   truncateSync(image, 1 << 20);

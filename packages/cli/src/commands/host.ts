@@ -180,7 +180,9 @@ function addChanges(add: Add): void {
     summary: 'Switch an empty host off, read it back, on: proves its power device is its own.',
     options: REASON,
     run: async (session, words, { reason }) => {
-      session.progress(`switching ${word(words)} off and on; this takes up to a few minutes`);
+      const { powerDevice } = await session.api.showHost({ host: word(words) }, session.call);
+      if (powerDevice !== null)
+        session.progress(`switching ${word(words)} off and on; this takes up to a few minutes`);
       const request = { host: word(words), ...given({ reason }) };
       const options = { ...session.call, deadlineMs: POWER_LIMIT_MS };
       const verified = await session.api.verifyHostPower(request, options);
@@ -197,6 +199,9 @@ async function confirmDead(
   flags: ReasonFlags & { typedName?: string },
 ): Promise<void> {
   const host = word(words);
+  // Whoever can't be asked is told what is missing; whoever can learns of a wrong host at once.
+  const canAsk = session.world.ask !== undefined;
+  const name = canAsk ? (await session.api.showHost({ host }, session.call)).name : undefined;
   const typedName = await answered(session, {
     flag: '--typed-name',
     given: flags.typedName,
@@ -204,6 +209,8 @@ async function confirmDead(
       `${host} must be dead and stay so: if it still runs a VM, that VM's disk is destroyed.\n` +
       'Type the name of the host to confirm: ',
   });
+  if (name !== undefined && typedName !== name)
+    throw new UsageError(`nothing was confirmed: the host's name is ${name}, not ${typedName}`);
   const reason = await answered(session, {
     flag: '--reason',
     given: flags.reason,

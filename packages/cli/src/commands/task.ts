@@ -43,7 +43,8 @@ export function addTaskCommands(add: Add): void {
   });
   add<{ wait?: boolean }>({
     name: 'show <task>',
-    summary: 'What happened, what it waits for, the ways out. <task>: its uuid, or a VM.',
+    summary:
+      'What happened, what it waits for, the ways out. <task>: its uuid, the beginning of it, or a VM.',
     options: [['--wait', 'wait until it has ended']],
     run: async (session, words, { wait }) => {
       const taskUuid = await taskOf(session, word(words));
@@ -98,10 +99,20 @@ function addChanges(add: Add): void {
   });
 }
 
-/** A task's uuid, or the newest task of the VM that is named. */
-async function taskOf({ api, call }: Session, ref: string): Promise<string> {
+/** Beginnings of a uuid that are no name by mistake. */
+const BEGINNING = /^[0-9a-f]{6,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$/;
+
+/** A task's uuid, its beginning among the newest tasks, or the newest task of the VM that is named. */
+async function taskOf(session: Session, ref: string): Promise<string> {
   const isId: boolean = isUuid(ref);
   if (isId) return ref;
+  const { api, call } = session;
+  if (BEGINNING.test(ref)) {
+    const { items } = await api.listTasks({ limit: 500 }, call);
+    const [first, second] = items.filter(({ uuid }) => uuid.startsWith(ref));
+    if (second !== undefined) throw new UsageError(`several HA tasks begin with ${ref}`);
+    if (first !== undefined) return first.uuid;
+  }
   const { items } = await api.listTasks({ vm: ref, limit: 1 }, call);
   const [newest] = items;
   if (newest === undefined)

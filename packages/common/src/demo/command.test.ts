@@ -34,6 +34,9 @@ test.each([
   [['--scenario', 'fire'], 'there is no scenario fire'],
   [['--sed', '1'], '--sed is not known'],
   [['--seed', 'x'], '--seed needs a whole number'],
+  [['--seed', '4'], '--seed needs --simulated'],
+  [['--keep', '--simulated'], '--keep needs real hosts'],
+  [['--no-power', '--scenario', 'stuck'], '--no-power needs --scenario dead'],
 ])('%j is wrong usage', (args, message) => {
   expect(() => parseDemoWish(args)).toThrow(message);
 });

@@ -39,7 +39,7 @@ export const DEMO_USAGE = [
 
 /** @throws Error with a sentence for what was typed wrong. */
 export function parseDemoWish(args: readonly string[]): DemoWish {
-  const typed = { scenario: 'all', noPower: false, seed: 1 };
+  const typed = { scenario: 'all', noPower: false, seed: undefined as number | undefined };
   const wish: Omit<DemoWish, 'scenarios' | 'seed'> = {
     simulated: false,
     keep: false,
@@ -63,7 +63,11 @@ export function parseDemoWish(args: readonly string[]): DemoWish {
     else if (isScenario(arg)) throw new Error(`did you mean --scenario ${arg}?`);
     else throw new Error(`${arg} is not known`);
   }
-  return { ...wish, seed: typed.seed, scenarios: chooseScenarios(typed.scenario, typed) };
+  if (wish.keep && wish.simulated) throw new Error('--keep needs real hosts, not --simulated');
+  if (typed.seed !== undefined && !wish.simulated) throw new Error('--seed needs --simulated');
+  if (typed.noPower && !typed.scenario.startsWith('dead'))
+    throw new Error('--no-power needs --scenario dead');
+  return { ...wish, seed: typed.seed ?? 1, scenarios: chooseScenarios(typed.scenario, typed) };
 }
 
 function isScenario(word: string): boolean {

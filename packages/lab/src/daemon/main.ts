@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   await cleanUpLeftovers(paths);
   const natives = await buildNatives();
   const cgroups = cgroupLayout(readFileSync('/proc/mounts', 'utf8'));
-  const acceleration = once(() => findAcceleration(natives));
+  const acceleration = once(() => findAcceleration(natives, paths.dir));
   const daemon = new LabDaemon({ paths, natives, cgroups, locks: locks === 'locks' }, acceleration);
   made.daemon = daemon;
   await daemon.listen();

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '@fenceline/common';
+import { messageOf, type Clock, type Logger } from '@fenceline/common';
 import type { ProofChannel } from '../../fencing/channels/channel.js';
 import type { CloseOnHost } from '../../fencing/channels/ownAgent.js';
 import type { AgentGateway } from '../../hosts/agentGateway.js';
@@ -73,19 +73,23 @@ export class HaRefusal extends Error {
   }
 }
 
+/** What people read beside a step: small, flat facts. */
+type Note = (facts: Record<string, unknown>) => void;
+
 /** Runs `work` as a recorded sub-step: durable before it acts, with its time (F9, F10). */
 export async function recorded<T>(
   attempt: Pick<Attempt, 'deps' | 'task'>,
   name: string,
-  work: () => Promise<T>,
+  work: (note: Note) => Promise<T>,
 ): Promise<T> {
   const end: EndStep = await attempt.deps.tasks.beginStep(attempt.task, name);
+  const detail: Record<string, unknown> = {};
   try {
-    const result = await work();
-    await end('done');
+    const result = await work((facts) => Object.assign(detail, facts));
+    await end('done', detail);
     return result;
   } catch (error) {
-    await end('failed', { error: error instanceof Error ? error.message : String(error) });
+    await end('failed', { ...detail, error: messageOf(error) });
     throw error;
   }
 }

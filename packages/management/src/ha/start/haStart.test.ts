@@ -70,6 +70,18 @@ describe('an HA start that succeeds', () => {
     expect(JSON.parse(rows[0]?.stepsJson ?? '').length).toBeGreaterThan(4);
   });
 
+  test('each step says what came of it', async () => {
+    const world = await withDeadHost();
+    await world.start();
+    const told = (await steps(world)).map(({ name, detailJson }) => `${name} ${detailJson}`);
+    expect(told).toContain('refresh {"openRuns":1}');
+    expect(told).toContain('grant {"run":2,"proofs":1}');
+    expect(told.join('\n')).toMatch(
+      /^fence run 1 on \S+ \{"proof":"peerConfirmedDead","by":"peer /m,
+    );
+    expect(told.join('\n')).toMatch(/^placement \{"host":"h/m);
+  });
+
   test('F6: the siblings of the message are asked in its order, as a frozen copy', async () => {
     const world = await withDeadHost();
     const siblingHostUuids = [hostUuid(3), hostUuid(2)];

@@ -11,7 +11,11 @@ import { refusalText, waysOutOf, type Unproven } from './refusal.js';
  * happens (F1, F2, F33).
  */
 export async function preFenceVm(attempt: Attempt): Promise<void> {
-  const open = await recorded(attempt, 'refresh', () => refreshRuns(attempt));
+  const open = await recorded(attempt, 'refresh', async (note) => {
+    const runs = await refreshRuns(attempt);
+    note({ openRuns: runs.length });
+    return runs;
+  });
   if (attempt.adopted !== undefined || open.length === 0) return;
   await recorded(attempt, 'dry-placement', () => requireDestination(attempt, open));
   const results = await Promise.all(open.map((run) => closeRun(attempt, run)));
@@ -50,7 +54,7 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   await deps.fencing.began(run.hostUuid);
   const host = await deps.directory.find(run.hostUuid);
   const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
-  const result = await recorded(attempt, name, async () => {
+  const result = await recorded(attempt, name, async (note) => {
     const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
       request: {
         run,
@@ -64,8 +68,13 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
     const stale = raced.said.find((result) => result.stale === true);
     // safety: F14: a newer run than the ledger knows of; nothing that is closed here would be it.
     if (stale !== undefined) throw new DomainError('STALE_EPOCH', stale.why);
-    if (raced.proof === undefined) return { raced, stored: undefined };
-    return { raced, stored: await deps.ledger.close(raced.proof, task.uuid) };
+    if (raced.proof === undefined) {
+      note(Object.fromEntries(raced.said.map(({ channel, why }) => [channel, why])));
+      return { raced, stored: undefined };
+    }
+    const stored = await deps.ledger.close(raced.proof, task.uuid);
+    note({ proof: stored.kind, by: await sourceName(attempt, stored.source) });
+    return { raced, stored };
   });
   if (result.stored === undefined) {
     await deps.fencing.refused(run.hostUuid);

@@ -16,7 +16,11 @@ export async function startHaVm(attempt: Attempt): Promise<void> {
   const tried: string[] = [];
   const failures: string[] = [];
   while (tried.length < MAX_DESTINATIONS) {
-    const host = await recorded(attempt, 'placement', () => choose(attempt, tried));
+    const host = await recorded(attempt, 'placement', async (note) => {
+      const chosen = await choose(attempt, tried);
+      note({ host: chosen?.name ?? 'none' });
+      return chosen;
+    });
     if (host === undefined) break;
     tried.push(host.uuid);
     const failure = await startOn(attempt, host);
@@ -57,15 +61,17 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
   attempt.signal.throwIfAborted();
   const bootId = deps.presence.bootId(host.uuid);
   if (bootId === undefined) return 'its boot is not known';
-  const grant = await recorded(attempt, 'grant', async () =>
-    deps.ledger.grant({
+  const grant = await recorded(attempt, 'grant', async (note) => {
+    const granted = await deps.ledger.grant({
       vmUuid: vm.uuid,
       hostUuid: host.uuid,
       bootId,
       liveOn: await liveOn(attempt),
       lastSignOfLifeMs: (hostUuid) => deps.presence.lastSignOfLifeMs(hostUuid),
-    }),
-  );
+    });
+    note({ run: granted.run.epoch, proofs: granted.closedRuns.length });
+    return granted;
+  });
   const { run } = grant;
   // The record names every proof that this start stands on, whoever made it.
   attempt.proofDigests = [...new Set([...attempt.proofDigests, ...grant.reliesOn])];
@@ -77,7 +83,11 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
     text: `run ${run.epoch} of VM ${vm.name} is started on ${host.name}`,
     facts: { epoch: run.epoch },
   });
-  const failure = await recorded(attempt, 'start-command', () => send(attempt, host, grant));
+  const failure = await recorded(attempt, 'start-command', async (note) => {
+    const failed = await send(attempt, host, grant);
+    if (failed !== undefined) note({ failed: failed.why });
+    return failed;
+  });
   if (failure === undefined) {
     await recorded(attempt, 'seen-running', () => requireSeen(attempt, host, run));
     return undefined;
