@@ -1,8 +1,8 @@
 import { messageOf, type Logger } from '@fenceline/common';
+import { PRIORITIES } from '@fenceline/protocol';
 import type { CloseOnHost } from '../fencing/channels/ownAgent.js';
 import type { PowerControl } from '../fencing/powerControl.js';
 import type { HostFencingMarks, HostJudgement } from '../hosts/contracts.js';
-import { PRIORITIES } from '../store/schema.js';
 import type { Store } from '../store/store.js';
 import type { Ledger } from '../vms/runs/ledger.js';
 import type { Run } from '../vms/runs/run.js';

@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { DomainError } from '@fenceline/protocol';
-import { HOST_STATUSES, type HostState } from '../store/schema.js';
+import { DomainError, HOST_STATUSES, type HostState } from '@fenceline/protocol';
 import { nextState, statusChange, type StateEvent } from './statusRules.js';
 
 test('C1: any status may follow any, and no change is no event', () => {

@@ -1,41 +1,9 @@
+import type { HaLevel, HostState, HostStatus, Liveness } from '@fenceline/protocol';
+import type { Priority, RunState, TaskState } from '@fenceline/protocol';
 import type { Generated } from 'kysely';
 
-/** Administrator's wish for a host. */
-export const HOST_STATES = ['Enabled', 'Disabled', 'PreMaintenance', 'Maintenance'] as const;
-export type HostState = (typeof HOST_STATES)[number];
-
-/** Connection of a host. */
-export const HOST_STATUSES = ['Connecting', 'Connected', 'Disconnected'] as const;
-export type HostStatus = (typeof HOST_STATUSES)[number];
-
-/** Judged life of a host (D7). */
-export const LIVENESSES = ['online', 'late', 'suspect', 'isolated', 'fencing', 'fenced'] as const;
-export type Liveness = (typeof LIVENESSES)[number];
-
-export const RUN_STATES = ['maybe', 'incoming', 'running', 'closed'] as const;
-export type RunState = (typeof RUN_STATES)[number];
-
-export const TASK_STATES = [
-  'waiting',
-  'judging',
-  'fencing',
-  'extending',
-  'marking',
-  'starting',
-  'verifying',
-  'done',
-  'refused',
-  'cancelled',
-  'abandoned',
-  'paused',
-] as const;
-export type TaskState = (typeof TASK_STATES)[number];
-
-export const HA_LEVELS = ['none', 'onHostFailure', 'neverStop'] as const;
-export type HaLevel = (typeof HA_LEVELS)[number];
-
-export const PRIORITIES = ['highest', 'high', 'normal', 'low', 'lowest'] as const;
-export type Priority = (typeof PRIORITIES)[number];
+/** The API speaks of the same states. */
+export type { HaLevel, HostState, HostStatus, Liveness, Priority, RunState, TaskState };
 
 export const PROOF_KINDS = [
   'peerConfirmedDead',
