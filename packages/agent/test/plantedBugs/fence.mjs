@@ -34,7 +34,10 @@ try {
 
 function main(part) {
   mkdirSync(join(copy, 'packages'));
-  cpSync(join(ROOT, 'packages/agent/src'), join(copy, 'packages/agent/src'), { recursive: true });
+  for (const part of ['src', 'test'])
+    cpSync(join(ROOT, 'packages/agent', part), join(copy, 'packages/agent', part), {
+      recursive: true,
+    });
   cpSync(join(ROOT, 'packages/agent/package.json'), join(copy, 'packages/agent/package.json'));
   cpSync(join(ROOT, 'jest.config.js'), join(copy, 'jest.config.js'));
   writeFileSync(join(copy, 'package.json'), '{"type":"module"}');

@@ -1,0 +1,121 @@
+import { expect, test } from '@jest/globals';
+import {
+  DISK,
+  haveGcc,
+  linesOf,
+  onRealProcesses,
+  play,
+  useTools,
+  verdictOf,
+} from '../../../test/fenceProgramHost.js';
+
+useTools();
+
+onRealProcesses('the fence program: disks and other writers', () => {
+  test('F20a: another writer of a disk is named, not killed, and the VM is not dead', async () => {
+    const { out } = await play({
+      script: `
+        ln -s $PWD/img link
+        ( exec 3>>img; exec -a qemu-nbd bash -c "$SPIN" ) & LAST=$!; settle
+        fence 7 disk=file:$PWD/link; alive $LAST writer`,
+    });
+    expect(verdictOf(out)).toBe('other-writer');
+    expect(linesOf(out, 'writer')[0]).toMatch(/^writer \S+ \d+ bash \/.*\/link$/);
+    expect(out.at(-1)).toBe('alive writer');
+  });
+
+  (haveGcc ? test : test.skip)(
+    'F20a: a writer whose main thread has ended is found: its other threads have the file open',
+    async () => {
+      const { out } = await play({
+        script: `
+          echo "exec 3>&-; $SPIN" >child
+          ( exec 3>>img; exec -a qemu-nbd $TOOLS/ZOMBIE_LEADER child ) & LAST=$!
+          until [[ $(cut -d' ' -f3 /proc/$LAST/stat) == Z ]]; do sleep 0.01; done
+          fence 7 ${DISK}`,
+      });
+      expect(linesOf(out, 'writer')).toHaveLength(1);
+      expect(verdictOf(out)).toBe('other-writer');
+    },
+  );
+
+  test('F20a: a reader of a disk is no writer', async () => {
+    const { out } = await play({
+      script: `( exec 3<img; exec -a backup bash -c "$SPIN" ) & LAST=$!; settle; fence 7 ${DISK}`,
+    });
+    expect(verdictOf(out)).toBe('dead');
+  });
+
+  test('F21a: a disk that can not be flushed is not drained; each disk has its own answer', async () => {
+    const { out } = await play({
+      script: `fence 7 ${DISK} disk=file:$PWD/nowhere disk=block:$PWD/img`,
+    });
+    expect(verdictOf(out)).toBe('not-drained');
+    expect(linesOf(out, 'disk').map((line) => line.split(' ').slice(-1)[0])).toEqual([
+      'drained=synced',
+      'drained=no',
+      'drained=no',
+    ]);
+  });
+
+  test('F21a: the flush comes after the death', async () => {
+    const { out } = await play({
+      script: `
+        cat >bin/sync <<'SYNC'
+#!/bin/bash
+read -r _ _ state _ 2>/dev/null </proc/$(cat "$SANDBOX/qemu.pid")/stat
+[[ \${state:-Z} == Z ]] || echo early >>"$SANDBOX/sync.log"
+exec /bin/sync "$@"
+SYNC
+        chmod +x bin/sync; qemu -uuid $VM; echo $LAST >qemu.pid; rm -rf state; echo x >state
+        GRACE=200 fence 7 ${DISK}; cat sync.log 2>/dev/null; echo end-of-log`,
+    });
+    expect(verdictOf(out)).toBe('dead');
+    expect(out).not.toContain('early');
+  });
+
+  test('F21a: a flush that began before a death is worth nothing', async () => {
+    const { out } = await play({
+      script: `
+        cat >bin/sync <<'SYNC'
+#!/bin/bash
+[[ $* == *img* ]] || exec /bin/sync "$@"
+if mkdir "$SANDBOX/first" 2>/dev/null; then exec sleep 0.6; fi
+sleep 0.9; exit 1
+SYNC
+        chmod +x bin/sync
+        ( until [[ -d first ]]; do :; done
+          exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) &
+        fence 7 ${DISK}`,
+    });
+    // The stand-in for qemu forks once at its start: a look may catch that copy of it as well.
+    expect(linesOf(out, 'pid').length).toBeGreaterThan(0);
+    expect(linesOf(out, 'disk')[0]).toMatch(/drained=no$/);
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+
+  test.each([
+    ['exit 0', 'sees nothing at all'],
+    [`echo "find: '/proc/7/fd': Cannot allocate memory" >&2; exec /usr/bin/find "$@"`, 'fails'],
+    [
+      `echo "find: '/proc/1/fd': Permission denied" >&2; exec /usr/bin/find "$@"`,
+      'may not look into a process that runs',
+    ],
+  ])('F20a: a scan for writers that %s proves nothing (%s)', async (find) => {
+    const { out } = await play({
+      script: `
+        printf '%s\\n' '#!/bin/bash' ${JSON.stringify(find).replaceAll('$', '\\$')} >bin/find
+        chmod +x bin/find; DEADLINE=2000 fence 7 ${DISK}`,
+    });
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+
+  test('F20a: without real names a writer could come by another path, so nothing is dead', async () => {
+    const { out } = await play({
+      script: `
+        printf '#!/bin/bash\\nexit 1\\n' >bin/realpath; chmod +x bin/realpath
+        DEADLINE=2000 fence 7 ${DISK}`,
+    });
+    expect(verdictOf(out)).toBe('not-drained');
+  });
+});

@@ -1,0 +1,212 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+
+// The real program against real processes, in a pid namespace of its own in which it is root. What
+// runs there: a bash that plays the host, fake qemus (a process with qemu's arguments) and a virsh
+// that says what the test wants. Everything ends with the namespace.
+
+export const PROGRAM = join(import.meta.dirname, '../src/fence/program/fenceline-fence');
+export const VM = '11111111-2222-3333-4444-555555555555';
+export const OTHER = '11111111-2222-3333-4444-555555555556';
+export const HOST = 'aaaaaaaa-2222-3333-4444-555555555555';
+export const NONCE = '00112233445566778899aabbccddeeff';
+
+const VIRSH = `#!/bin/bash
+# Answers as the file "virsh.mode" says: ok (shut off), running, unknown VM, broken connection …
+mode=$(cat "$SANDBOX/virsh.mode")
+echo "\${*//$'\\n'/}" >>"$SANDBOX/virsh.log"
+while [[ $1 == -* ]]; do [[ $1 != -c ]] || shift; shift; done
+[[ $1 != destroy ]] || { [[ $mode != hang ]] || exec sleep 1000; touch "$SANDBOX/destroyed"; exit 0; }
+[[ $mode != hang ]] || exec sleep 1000
+if [[ $mode == unknown || $mode == broken ]]; then
+  u=\${1#echo @ }; u=\${u%%;*}
+  echo "@ $u"
+  for i in 1 2 3; do echo "error: failed to get domain '$u'" >&2; done
+  [[ $mode != broken ]] || echo 'error: Cannot recv data: Connection reset by peer' >&2
+  exit 1
+fi
+[[ $mode != dead ]] || { echo "error: failed to connect to the hypervisor" >&2; exit 1; }
+IFS=';' read -ra words <<<"$1"
+for word in "\${words[@]}"; do
+  read -r a b <<<"$word"
+  case $a in
+    echo) echo "$b"; cat "$SANDBOX/run/barriers/\${b#@ }" >>"$SANDBOX/barrier.at.ask" ;;
+    domname) echo "web-$b"; echo ;;
+    domid) if [[ $mode == running ]]; then echo 5; else echo -; fi; echo ;;
+    domstate) if [[ $mode == running ]]; then echo running; else echo 'shut off'; fi; echo ;;
+  esac
+done
+`;
+
+const PREAMBLE = `
+set -u
+export SANDBOX=$PWD FENCELINE_RUN_DIR=$PWD/run FENCELINE_STATE_DIR=$PWD/state
+export FENCELINE_PATH=$PWD/bin:/usr/sbin:/usr/bin:/sbin:/bin
+VM=${VM} OTHER=${OTHER}
+SPIN='exec {f}<> <(:); while :; do read -t 1000 -u $f; done'
+qemu() { ( exec -a /usr/bin/qemu-system-x86_64 bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
+named() { local name=$1; shift; ( exec -a "$name" bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
+settle() { until [[ $(tr '\\0' ' ' </proc/$LAST/cmdline) == *read\\ -t* ]]; do sleep 0.01; done; }
+mark() { printf 'name=opt/org.fenceline/run,string=%s' "$1"; }
+starttime() { local s; s=$(cat /proc/$1/stat); s=\${s##*) }; set -- $s; echo "\${20}"; }
+order() { # EPOCH DISKS… (extra head words in HEAD)
+  local epoch=$1; shift
+  printf '%s\\n' 'fenceline-peer 1' "\${MODE:-fence} ${NONCE} token=- deadline_ms=\${DEADLINE:-5000} vms=1 grace_ms=\${GRACE:-20} \${HEAD:-}" "vm $VM epoch=$epoch $*"
+}
+fence() { order "$@" | ${PROGRAM}; }
+alive() { kill -0 "$1" 2>/dev/null && [[ $(cut -d' ' -f3 /proc/$1/stat) != Z ]] && echo "alive $2" || echo "gone $2"; }
+`;
+
+export interface HostScript {
+  script: string;
+  virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
+  /** Pid 1 of the namespace gets these arguments: a process that SIGKILL from inside can't end. */
+  unkillable?: 'qemu' | 'zombieLeader' | 'libvirtd';
+}
+
+const ZOMBIE_LEADER = `
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *work(void *script) {
+  if (fork() == 0) { execl("/bin/bash", "bash", (char *)script, (char *)0); _exit(1); }
+  int status;
+  while (1) { pid_t pid = wait(&status); if (pid < 0) break; }
+  _exit(0);
+}
+int main(int argc, char **argv) {
+  pthread_t t;
+  pthread_create(&t, 0, work, argv[1]);
+  pthread_exit(0);
+}`;
+const WIPED = `
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+  memset(argv[0], 0, argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]);
+  for (;;) pause();
+}`;
+
+/** Lets opens below /proc/PID of one process, or the listing of /proc, fail as without memory. */
+const ENOMEM = `
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+static int fails(const char *path) {
+  const char *what = getenv("ENOMEM_AT");
+  const char *when = getenv("ENOMEM_WHEN");
+  if (when && access(when, F_OK) != 0) return 0;
+  if (what && path && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 1; }
+  return 0;
+}
+#define OPEN(name) int name(const char *path, int flags, ...) { \\
+  va_list ap; va_start(ap, flags); int mode = va_arg(ap, int); va_end(ap); \\
+  if (fails(path)) return -1; \\
+  return ((int (*)(const char *, int, int))dlsym(RTLD_NEXT, #name))(path, flags, mode); }
+OPEN(open)
+OPEN(open64)
+DIR *opendir(const char *path) {
+  const char *what = getenv("ENOMEM_DIR");
+  if (what && strncmp(path, what, 5) == 0 && strlen(path) <= 6) { errno = ENOMEM; return 0; }
+  return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+}`;
+
+let tools = '';
+export const haveGcc = spawnSync('gcc', ['--version']).status === 0;
+const asRoot = process.getuid?.() === 0;
+const UNSHARE = [
+  ...(asRoot ? [] : ['--user', '--map-root-user']),
+  '--pid',
+  '--fork',
+  '--mount-proc',
+  '--kill-child',
+];
+const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
+
+/** The tools that some tests play with; to be called in every file of tests. */
+export function useTools(): void {
+  beforeAll(makeTools);
+  afterAll(() => rmSync(tools, { recursive: true, force: true }));
+}
+
+function makeTools(): void {
+  tools = mkdtempSync(join(tmpdir(), 'fence-tools-'));
+  for (const [name, source] of haveGcc ? Object.entries({ ZOMBIE_LEADER, WIPED }) : []) {
+    writeFileSync(join(tools, `${name}.c`), source);
+    const args = ['-O1', '-pthread', '-o', join(tools, name), join(tools, `${name}.c`)];
+    expect(spawnSync('gcc', args).status).toBe(0);
+  }
+  writeFileSync(join(tools, 'ENOMEM.c'), ENOMEM);
+  const lib = ['-shared', '-fPIC', '-o', join(tools, 'ENOMEM.so'), join(tools, 'ENOMEM.c'), '-ldl'];
+  if (haveGcc) expect(spawnSync('gcc', lib).status).toBe(0);
+}
+
+/** Runs a script that plays a host; resolves with the lines that it and the program said. */
+export async function play(options: HostScript): Promise<{ out: string[]; dir: string }> {
+  const dir = mkdtempSync(join(tmpdir(), 'fence-host-'));
+  try {
+    for (const name of ['run', 'state', 'bin']) mkdirSync(join(dir, name));
+    writeFileSync(join(dir, 'run/host'), `${HOST}\n`);
+    writeFileSync(join(dir, 'virsh.mode'), options.virsh ?? 'ok');
+    writeFileSync(join(dir, 'bin/virsh'), VIRSH);
+    chmodSync(join(dir, 'bin/virsh'), 0o755);
+    writeFileSync(join(dir, 'img'), 'data');
+    const script = join(dir, 'script');
+    writeFileSync(script, `${PREAMBLE}\nTOOLS=${tools}\n${options.script}\n`);
+    const out = await inNamespace(dir, command(script, options.unkillable));
+    return { out, dir };
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function command(script: string, unkillable: HostScript['unkillable']): string[] {
+  const asQemu = (file: string): string[] => [
+    'bash',
+    '-c',
+    `exec -a qemu-system-x86_64 ${file} ${script} -uuid ${VM}`,
+  ];
+  if (unkillable === 'qemu') return asQemu('bash');
+  if (unkillable === 'libvirtd') return ['bash', '-c', `exec -a /usr/sbin/libvirtd bash ${script}`];
+  return unkillable === 'zombieLeader' ? asQemu(join(tools, 'ZOMBIE_LEADER')) : ['bash', script];
+}
+
+function inNamespace(cwd: string, words: string[]): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('unshare', [...UNSHARE, ...words], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    child.stderr.on('data', () => undefined);
+    child.on('error', reject);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 18_000);
+    child.on('close', () => {
+      clearTimeout(timer);
+      resolve(text.trimEnd().split('\n'));
+    });
+  });
+}
+
+export const verdictOf = (out: string[], vm = VM): string =>
+  out.find((line) => line.startsWith(`verdict ${vm} `))?.split(' ')[2] ?? 'none';
+export const linesOf = (out: string[], word: string): string[] =>
+  out.filter((line) => line.startsWith(`${word} `));
+export const DISK = 'disk=file:$PWD/img';
+
+/** What needs processes of its own: a pid namespace, as root or in a user namespace. */
+export const onRealProcesses: (name: string, tests: () => void) => void = canUnshare
+  ? describe
+  : describe.skip;
