@@ -6,8 +6,6 @@ import { duration } from './render/time.js';
 import type { Session } from './session.js';
 
 const LOOK_EVERY_MS = 250;
-/** A new host is Disconnected until its first connect begins; one that failed tries again. */
-const DISCONNECTED_MS = 3_000;
 
 /** What one look at the work says. */
 type Look<T> =
@@ -101,33 +99,47 @@ export function waitTask(
   });
 }
 
-/** Until a host's connect has ended. */
+/** Until a new host's first connect has ended. */
 export function waitConnected(
   session: Session,
   { uuid, name }: HostView,
   limitMs: number,
 ): Promise<HostView> {
-  const { clock } = session.world;
-  let disconnectedSinceMs: number | undefined;
   return waitFor(session, {
     what: `connect of ${name}`,
     limitMs,
     look: async () => {
       const now = await session.api.showHost({ host: uuid }, session.call);
       if (now.status === 'Connected') return { kind: 'done', value: now };
-      const nowMs = clock.monotonicMs();
-      disconnectedSinceMs =
-        now.status === 'Disconnected' ? (disconnectedSinceMs ?? nowMs) : undefined;
-      if (disconnectedSinceMs !== undefined && nowMs - disconnectedSinceMs >= DISCONNECTED_MS)
-        return { kind: 'failed', why: await whyNot(session, now), exitCode: EXIT.notReachable };
-      return { kind: 'goesOn', text: `${now.name} is ${now.status}` };
+      return now.connectFailure === null
+        ? { kind: 'goesOn', text: `${now.name} is ${now.status}` }
+        : failed(now.connectFailure);
     },
   });
 }
 
-/** The last event about its connect says it best. */
-async function whyNot({ api, call }: Session, host: HostView): Promise<string> {
-  const query = { host: host.uuid, kind: 'host.connectFailed', limit: 1 };
-  const { items } = await api.listEvents(query, call);
-  return items[0]?.text ?? `${host.status}: ${host.livenessReason}`;
+/** Until a reconnect that was asked for has ended: `before` is the host as it was then. */
+export function waitReconnected(
+  session: Session,
+  before: HostView,
+  limitMs: number,
+): Promise<HostView> {
+  return waitFor(session, {
+    what: `reconnect of ${before.name}`,
+    limitMs,
+    look: async () => {
+      const now = await session.api.showHost({ host: before.uuid }, session.call);
+      // Connected alone says nothing: so it may have been before.
+      if (now.reconnectsEnded <= before.reconnectsEnded)
+        return { kind: 'goesOn', text: `${now.name} is ${now.status}` };
+      return now.connectFailure === null
+        ? { kind: 'done', value: now }
+        : failed(now.connectFailure);
+    },
+  });
+}
+
+/** The server goes on trying by itself; whoever waits wants to know now. */
+function failed(why: string): Look<HostView> {
+  return { kind: 'failed', why, exitCode: EXIT.notReachable };
 }

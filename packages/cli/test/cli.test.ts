@@ -178,12 +178,30 @@ describe('long work', () => {
   test('host add --wait ends with 4 when the host can not be connected', async () => {
     const machine = await serve({
       addHost: async () => but(host, { status: 'Connecting' }),
-      listEvents: async () => ({ items: [] }),
-      showHost: async () => but(host, { status: 'Disconnected', livenessReason: 'agent refused' }),
+      showHost: async () => but(host, { status: 'Disconnected', connectFailure: 'agent refused' }),
     });
     const ended = await run(['host', 'add', '192.0.2.11', '--wait'], machine);
     expect([ended.code, ended.err.at(-1)]).toEqual([4, expect.stringContaining('agent refused')]);
   });
+
+  test.each([
+    [null, 0, 'done after'],
+    ['another host key', 4, 'another host key'],
+  ])(
+    'reconnect --wait waits for its end, not for Connected: %j',
+    async (connectFailure, code, text) => {
+      let looks = 0;
+      const machine = await serve({
+        reconnectHost: async () => host,
+        // Connected, as it was before: once when it is asked for, twice while it waits.
+        showHost: async () =>
+          (looks += 1) <= 3 ? host : but(host, { reconnectsEnded: 1, connectFailure }),
+      });
+      const ended = await run(['host', 'reconnect', 'h1', '--wait'], machine);
+      expect([ended.code, looks]).toEqual([code, 4]);
+      expect(ended.err.at(-1)).toContain(text);
+    },
+  );
 });
 
 test('host add sends what was typed; parameters come from a file', async () => {

@@ -32,6 +32,8 @@ export const host: HostView = {
   state: 'Enabled',
   liveness: 'online',
   livenessReason: '',
+  reconnectsEnded: 0,
+  connectFailure: null,
   quarantinedUntil: null,
   bootId: 'boot-1',
   agentVersion: '0.1.0',

@@ -11,7 +11,7 @@ import { hostLine, hostLines, HOST_HEAD } from '../render/hosts.js';
 import { table } from '../render/text.js';
 import { shortTime } from '../render/time.js';
 import { allItems, type Session } from '../session.js';
-import { waitConnected } from '../wait.js';
+import { waitConnected, waitReconnected } from '../wait.js';
 import { word, type Add } from './command.js';
 import { parametersOf } from './powerParameters.js';
 
@@ -140,10 +140,11 @@ function addChanges(add: Add): void {
     summary: 'Connect the host anew.',
     options: [...REASON, ['--wait', 'wait until it is connected']],
     run: async (session, words, { reason, wait }) => {
-      const request = { host: word(words), ...given({ reason }) };
-      const host = await session.api.reconnectHost(request, session.call);
+      const host = word(words);
+      const before = await session.api.showHost({ host }, session.call);
+      const asked = await session.api.reconnectHost({ host, ...given({ reason }) }, session.call);
       const waits = wait ?? false;
-      showHost(session, waits ? await waitConnected(session, host, CONNECT_LIMIT_MS) : host);
+      showHost(session, waits ? await waitReconnected(session, before, CONNECT_LIMIT_MS) : asked);
     },
   });
   for (const [name, route, summary] of [

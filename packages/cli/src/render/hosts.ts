@@ -34,6 +34,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ['state', cell(host.state)],
       ['liveness', livenessCell(host)],
       ['why', cell(host.livenessReason)],
+      ...connectFact(host),
       ['last sign of life', cell(seen(host, nowMs))],
       ['addresses', cell(host.addresses.join(', '))],
       ['agent', cell(`port ${host.agentPort}, version ${host.agentVersion ?? 'unknown'}`)],
@@ -51,6 +52,12 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
     ],
     paint,
   );
+}
+
+function connectFact({ connectFailure }: HostView): [string, Cell][] {
+  return connectFailure === null
+    ? []
+    : [['last connect', cell(`failed: ${connectFailure}`, 'bad')]];
 }
 
 /** The server stores signs of life now and then; an online host has shown one within its limit. */

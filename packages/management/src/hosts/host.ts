@@ -28,6 +28,8 @@ export interface Host {
   cpus: number | null;
   memoryMiB: number | null;
   lastSignOfLifeAt: string | null;
+  reconnectsEnded: number;
+  connectFailure: string | null;
   ownerUuid: string | null;
   ownerEpoch: number;
   createdAt: string;
@@ -47,6 +49,8 @@ export type HostFields = Partial<
     | 'cpus'
     | 'memoryMiB'
     | 'lastSignOfLifeAt'
+    | 'reconnectsEnded'
+    | 'connectFailure'
     | 'quarantinedUntil'
   >
 >;

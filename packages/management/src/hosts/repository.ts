@@ -225,6 +225,8 @@ export function newHostRow(
     cpus: null,
     memoryMiB: null,
     lastSignOfLifeAt: null,
+    reconnectsEnded: 0,
+    connectFailure: null,
     ownerUuid: null,
     ownerEpoch: 0,
     createdAt: isoNow(clock),

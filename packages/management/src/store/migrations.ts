@@ -42,6 +42,8 @@ const inventory: Record<string, Column[]> = {
     ['cpus', 'integer', 'null'],
     ['memoryMiB', 'integer', 'null'],
     ['lastSignOfLifeAt', 'text', 'null'],
+    ['reconnectsEnded', 'integer'],
+    ['connectFailure', 'text', 'null'],
     ['ownerUuid', 'text', 'null'],
     ['ownerEpoch', 'integer'],
     ['createdAt', 'text'],

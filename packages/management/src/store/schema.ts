@@ -59,6 +59,10 @@ export interface HostsTable {
   memoryMiB: number | null;
   /** The last sign of life that the server knows of, wall time. */
   lastSignOfLifeAt: string | null;
+  /** Reconnects that have ended, well or not: whoever waits for one sees the number grow. */
+  reconnectsEnded: number;
+  /** Why the last connect or reconnect failed; null if it did not. */
+  connectFailure: string | null;
   /** Which management node owns the host, and how often the owner has changed. */
   ownerUuid: string | null;
   ownerEpoch: number;

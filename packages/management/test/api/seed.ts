@@ -41,6 +41,8 @@ export const hostRow = (uuid: string, name: string) => ({
   state: 'Enabled' as const,
   liveness: 'online' as const,
   livenessReason: '',
+  reconnectsEnded: 0,
+  connectFailure: null,
   quarantinedUntil: null,
   bootId: 'boot-1',
   agentInstance: 'instance-1',

@@ -60,6 +60,10 @@ export class HostView {
   @Nullable() @IsInt() cpus: number | null = null;
   @Nullable() @IsInt() memoryMiB: number | null = null;
   @Nullable() @Time() lastSignOfLifeAt: string | null = null;
+  /** Reconnects that have ended, well or not: whoever asked for one sees the number grow. */
+  @IsInt() @Min(0) reconnectsEnded = required<number>();
+  /** Why the last connect or reconnect failed; null if it did not. */
+  @Nullable() @Text() connectFailure: string | null = null;
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
   /** Runs of VMs there that are not proven over. */
   @IsInt() @Min(0) openRuns = required<number>();

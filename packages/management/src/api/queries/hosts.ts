@@ -117,6 +117,8 @@ function hostView(row: HostRow): HostView {
     cpus: row.cpus,
     memoryMiB: row.memoryMiB,
     lastSignOfLifeAt: row.lastSignOfLifeAt,
+    reconnectsEnded: row.reconnectsEnded,
+    connectFailure: row.connectFailure,
     powerDevice:
       row.powerAgent === null ? null : { agent: row.powerAgent, verifiedAt: row.powerVerifiedAt },
     openRuns: row.openRuns,

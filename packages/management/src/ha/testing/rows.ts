@@ -25,6 +25,8 @@ export function hostRow(uuid: string, name: string): HostsTable {
     state: 'Enabled',
     liveness: 'online',
     livenessReason: '',
+    reconnectsEnded: 0,
+    connectFailure: null,
     quarantinedUntil: null,
     bootId: null,
     pidNamespace: null,

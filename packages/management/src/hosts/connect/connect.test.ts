@@ -117,6 +117,29 @@ describe('C2: connect is a flow chain', () => {
     expect(world.ended).toEqual(['the extension said no']);
   });
 
+  test('how it ended is kept: whoever asked for a reconnect sees it counted', async () => {
+    const world = await rig();
+    const agent = await world.addHost(1);
+    const row = async () => {
+      const { reconnectsEnded, connectFailure } = await world.repository.get(h1);
+      return { reconnectsEnded, connectFailure };
+    };
+    await connect(world);
+    expect(await row()).toEqual({ reconnectsEnded: 0, connectFailure: null });
+    agent.scripts['echo'] = { fails: new TransportError('refused', 'nobody there') };
+    const ask = { hostUuid: h1, calledBy: 'api' } as const;
+    const reconnect = () =>
+      world.clock.settle(world.bus.send('ReconnectHost', reconnectMessage(world.settings, ask)));
+    await reconnect();
+    expect(await row()).toEqual({
+      reconnectsEnded: 1,
+      connectFailure: expect.stringContaining('nothing listens there'),
+    });
+    delete agent.scripts['echo'];
+    await reconnect();
+    expect(await row()).toEqual({ reconnectsEnded: 2, connectFailure: null });
+  });
+
   test('C9: a failing hook is rolled back itself first; no hook runs if connect-host failed', async () => {
     const trace: string[] = [];
     const hook = {

@@ -1,4 +1,11 @@
-import { asError, FlowError, makeKeyedQueue, runFlow, TimeoutError } from '@fenceline/common';
+import {
+  asError,
+  FlowError,
+  makeKeyedQueue,
+  messageOf,
+  runFlow,
+  TimeoutError,
+} from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { ConnectHostMsg, ReconnectHostMsg, Reply } from '../../messages/types.js';
 import type { Host } from '../host.js';
@@ -9,6 +16,8 @@ import { connectTimeoutMs } from './messages.js';
 import { connectFlow } from './steps.js';
 
 const MAX_QUEUED_PER_HOST = 64;
+/** Characters that are kept of why a connect failed. */
+const MAX_FAILURE = 2_000;
 
 /** What others want to know of connects. */
 export interface ConnectListener {
@@ -92,6 +101,7 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener) {
     const before = lastFailure.get(host.uuid);
     if (error === undefined) lastFailure.delete(host.uuid);
     else lastFailure.set(host.uuid, error.message);
+    await noteEnd(deps, context, error);
     // Automatic reconnects repeat; the same failure is news once.
     if (error !== undefined && before !== error.message && error.code !== 'STOPPING')
       await deps.events.record({
@@ -126,6 +136,22 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener) {
     if (error !== undefined) throw error;
     return {};
   };
+}
+
+/** For whoever waits for it; it changes nothing about how the connect ended. */
+async function noteEnd(
+  { repository, log }: ConnectDeps,
+  { host, message }: ConnectContext,
+  error: DomainError | undefined,
+): Promise<void> {
+  const reconnectsEnded = host.reconnectsEnded + (message.reconnect ? 1 : 0);
+  const fields = { reconnectsEnded, connectFailure: error?.message.slice(0, MAX_FAILURE) ?? null };
+  await repository.update(host.uuid, fields).catch((thrown: unknown) => {
+    log.warn('the end of a connect could not be noted', {
+      hostUuid: host.uuid,
+      error: messageOf(thrown),
+    });
+  });
 }
 
 /** What a flow threw, as an error for people. */
