@@ -37,7 +37,7 @@ export interface PowerVerifyDeps {
  * Proves that a power device switches exactly this host: off, read back as off, and the host falls
  * silent; on, read back as on, and it comes back under a new boot. Only for a Connected host with
  * no open run; it is in maintenance meanwhile, so that nothing is placed there and nobody takes it
- * for dead.
+ * for dead. Ends when its reconnect has ended.
  * @throws DomainError CONFLICT, REFUSED with what was seen, TIMED_OUT.
  */
 export type VerifyPower = (hostUuid: string) => Promise<{ verifiedAt: string }>;
@@ -193,5 +193,7 @@ async function leaveMaintenance(
   const reason = `${TRIAL}: over (power ${power})`;
   await repository.applyState(host.uuid, enable ? 'enable' : 'disable', reason);
   const ask = { hostUuid: host.uuid, calledBy: 'maintenance' } as const;
-  void bus.send('ReconnectHost', reconnectMessage(settings.current(), ask));
+  // Whoever goes on when this has ended relies on a host that is connected, not one that was. How
+  // the reconnect ended changes nothing about what was seen of the device.
+  await bus.send('ReconnectHost', reconnectMessage(settings.current(), ask));
 }
