@@ -3,7 +3,6 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
-  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -12,6 +11,7 @@ import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { diskRecordAt } from './disk/format.js';
 import { sleep } from './limits.js';
+import { removeTree } from './removeTree.js';
 import type { Natives } from './natives.js';
 import type { Acceleration } from './plan/domainXml.js';
 
@@ -56,6 +56,6 @@ async function guestWritesUnderKvm(natives: Natives, labDir: string): Promise<bo
   } finally {
     qemu.kill('SIGKILL');
     await ended;
-    rmSync(dir, { recursive: true, force: true });
+    await removeTree(dir);
   }
 }

@@ -7,7 +7,6 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  rmSync,
   truncateSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -22,10 +21,18 @@ import { domainXml, type DomainOptions } from './plan/domainXml.js';
 import { hostName, hostNames, plainName, type NodeName } from './plan/names.js';
 import { labPaths, packageRoot, projectRoot, sharedStorage, type LabPaths } from './plan/paths.js';
 import { identify } from './processes.js';
+import { removeTree } from './removeTree.js';
 import { missingPackages } from './requirements.js';
 import type { LabRequest, LabStatus, NodeStatus, PowerDeviceMode } from './requests.js';
 import { callRpc } from './rpc.js';
-import { cleanUpLeftovers, runningLab, servedAlready, waitForEnd } from './stateFile.js';
+import {
+  cleanUpLeftovers,
+  daemonOf,
+  runningLab,
+  servedAlready,
+  waitForEnd,
+  waitUntilClear,
+} from './stateFile.js';
 
 export interface LabOptions {
   /** Default: $FENCELINE_LAB_DIR, or /tmp/fenceline-lab. */
@@ -79,8 +86,8 @@ export class Lab implements LabLink {
       throw new LabError(`The lab needs more: apt-get install ${missing.join(' ')}`);
     }
     if (!this.isUp) {
-      await waitForEnd(this.paths);
-      await this.startDaemon();
+      await waitUntilClear(this.paths);
+      if (!this.isUp) await this.startDaemon();
     }
     await this.ask({ do: 'up', hosts }, 90_000);
     return hostNames(hosts).map((name) => this.host(name));
@@ -88,15 +95,16 @@ export class Lab implements LabLink {
 
   /** Ends the lab; its files stay. Harmless if it is not up. Also cleans up after a crash. */
   async down(): Promise<void> {
+    const daemon = daemonOf(this.paths);
     if (this.isUp) await this.ask({ do: 'down' }, 30_000);
-    await waitForEnd(this.paths);
+    if (daemon) await waitForEnd(daemon);
     if (existsSync(this.paths.dir)) await cleanUpLeftovers(this.paths);
   }
 
   /** `down`, and removes the lab directory with all disks and logs. */
   async purge(): Promise<void> {
     await this.down();
-    rmSync(this.paths.dir, { recursive: true, force: true });
+    await removeTree(this.paths.dir);
   }
 
   async status(): Promise<LabStatus> {

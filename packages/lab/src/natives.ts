@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { LabError } from './labError.js';
 import { packageRoot, projectRoot } from './plan/paths.js';
 import { identify } from './processes.js';
+import { removeTree } from './removeTree.js';
 import { mustRun } from './run.js';
 
 /** Where the compiled helpers and the guest's boot sector are. */
@@ -56,7 +57,7 @@ function sourceHash(): string {
 }
 
 async function compileInto(bin: string): Promise<void> {
-  dropAbandoned(bin);
+  await dropAbandoned(bin);
   const work = `${bin}.${process.pid}`;
   mkdirSync(work, { recursive: true, mode: 0o755 });
   try {
@@ -70,19 +71,19 @@ async function compileInto(bin: string): Promise<void> {
     ]);
     renameSync(work, bin);
   } catch (error) {
-    rmSync(work, { recursive: true, force: true });
+    await removeTree(work);
     if (existsSync(bin)) return; // somebody else was faster
     throw new LabError(`The lab's helpers cannot be compiled. ${String(error)}`);
   }
 }
 
 /** Takes away what compilations that were killed have left. */
-function dropAbandoned(bin: string): void {
+async function dropAbandoned(bin: string): Promise<void> {
   const dir = path.dirname(bin);
   for (const name of existsSync(dir) ? readdirSync(dir) : []) {
     const pid = /^bin\.(\d+)$/.exec(name)?.[1];
     if (pid !== undefined && !identify(Number(pid))) {
-      rmSync(path.join(dir, name), { recursive: true, force: true });
+      await removeTree(path.join(dir, name));
     }
   }
 }

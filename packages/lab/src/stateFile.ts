@@ -28,12 +28,33 @@ export function runningLab(paths: LabPaths): LabState | undefined {
   return state && !state.ending && isRunning(state.daemon) ? state : undefined;
 }
 
-/** Waits for a daemon that is about to end. @throws LabError after 20 s. */
-export async function waitForEnd(paths: LabPaths): Promise<void> {
-  const daemon = readState(paths)?.daemon;
-  if (!daemon) return;
+/** The daemon of this directory; one that starts, or is about to end, has no state but the lock. */
+export function daemonOf(paths: LabPaths): ProcessId | undefined {
+  const holder = readHolder(paths.daemonLock);
+  return holder && isRunning(holder) ? holder : undefined;
+}
+
+export function readHolder(lock: string): ProcessId | undefined {
+  try {
+    return JSON.parse(readFileSync(lock, 'utf8')) as ProcessId;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Waits until that process is really gone: to its last moment it holds the lock, and takes files of
+ * its own away. @throws LabError after 20 s.
+ */
+export async function waitForEnd(daemon: ProcessId): Promise<void> {
   const gone = () => !isRunning(daemon);
   await until(gone, { limitMs: 20_000, what: "the lab's daemon to end", everyMs: 5 });
+}
+
+/** Waits until a daemon serves this directory or none is there. @throws LabError after 30 s. */
+export async function waitUntilClear(paths: LabPaths): Promise<void> {
+  const clear = () => runningLab(paths) !== undefined || daemonOf(paths) === undefined;
+  await until(clear, { limitMs: 30_000, what: "the lab's daemon to start or to end", everyMs: 5 });
 }
 
 /**

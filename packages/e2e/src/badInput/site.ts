@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TlsFiles, TlsPaths } from '@fenceline/common';
@@ -117,7 +118,7 @@ export class BadInputSite {
 
   async close(): Promise<void> {
     await Promise.all(this.#running.map((running) => running.stop()));
-    rmSync(this.dir, { recursive: true, force: true });
+    await rm(this.dir, { recursive: true, force: true });
   }
 }
 

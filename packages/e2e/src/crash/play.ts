@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -78,7 +79,7 @@ export async function play(story: Story, crashAt: readonly string[]): Promise<Pl
   } finally {
     await server.stop();
     await Promise.all([...agents.values()].map((agent) => agent.stop()));
-    rmSync(dir, { recursive: true });
+    await rm(dir, { recursive: true });
   }
 }
 

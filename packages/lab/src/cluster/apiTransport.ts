@@ -21,10 +21,12 @@ export type BridgeAnswer =
 
 /** More than the bridge's own limit, in case it dies. */
 const MARGIN_MS = 2_000;
+const ENDED = 'the way to the API has ended';
 
 /** The API of the server on `mgr`, called through a program that runs there. */
 export class ApiTransport implements Transport {
   #next = 0;
+  #ended = false;
   readonly #waiting = new Map<number, (said: BridgeAnswer) => void>();
 
   private constructor(private readonly child: ChildProcessWithoutNullStreams) {
@@ -34,8 +36,8 @@ export class ApiTransport implements Transport {
       this.#waiting.get(said.id)?.(said);
     });
     child.on('close', () => {
-      for (const [id, tell] of this.#waiting)
-        tell({ id, failure: 'other', message: 'the way to the API has ended' });
+      this.#ended = true;
+      for (const [id, tell] of this.#waiting) tell({ id, failure: 'other', message: ENDED });
     });
   }
 
@@ -50,6 +52,7 @@ export class ApiTransport implements Transport {
   }
 
   async send(request: TransportRequest, { deadlineMs }: CallOptions): Promise<RawAnswer> {
+    if (this.#ended) throw new TransportError('other', ENDED);
     const id = (this.#next += 1);
     const said = await new Promise<BridgeAnswer>((resolve) => {
       const late = {

@@ -1,5 +1,4 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { findAcceleration } from '../acceleration.js';
 import { cgroupLayout } from '../cgroups.js';
 import { LabError, messageOf } from '../labError.js';
@@ -7,7 +6,7 @@ import { buildNatives } from '../natives.js';
 import { nodeEnvironment } from '../plan/environment.js';
 import { labPaths, type LabPaths } from '../plan/paths.js';
 import { identify, isRunning, type ProcessId } from '../processes.js';
-import { cleanUpLeftovers, servedAlready } from '../stateFile.js';
+import { cleanUpLeftovers, readHolder, servedAlready } from '../stateFile.js';
 import { LabDaemon } from './daemon.js';
 
 /**
@@ -40,7 +39,7 @@ async function main(): Promise<void> {
 
 /** Ends this process if another daemon serves this directory. @throws LabError if that is unclear. */
 function takeLock(paths: LabPaths): void {
-  const file = path.join(paths.dir, 'daemon.lock');
+  const file = paths.daemonLock;
   const own = JSON.stringify(identify(process.pid));
   for (let tries = 0; tries < 3; tries++) {
     try {
@@ -71,14 +70,6 @@ function dropDeadLock(file: string): void {
     process.exit(servedAlready);
   }
   rmSync(grave, { force: true });
-}
-
-function readHolder(file: string): ProcessId | undefined {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as ProcessId;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Ends when that process has ended, unless `until` became true before. */

@@ -15,6 +15,7 @@ import path from 'node:path';
 import { nodeFiles } from '../plan/hostFiles.js';
 import type { NodeName } from '../plan/names.js';
 import type { LabPaths } from '../plan/paths.js';
+import { removeTree } from '../removeTree.js';
 import { mustRun } from '../run.js';
 
 /** Of the machine's /etc these are not shown to nodes: secrets, and what the lab brings itself. */
@@ -56,12 +57,12 @@ export function readBootId(paths: LabPaths, node: NodeName): string {
 async function createNodeDir(paths: LabPaths, node: NodeName): Promise<void> {
   const dir = paths.node(node);
   const fresh = path.join(dir, 'etc.new');
-  rmSync(fresh, { recursive: true, force: true });
+  await removeTree(fresh);
   makeDir(fresh);
   const shown = readdirSync('/etc').filter((name) => !withheld.has(name));
   const from = shown.map((name) => path.join('/etc', name));
   await mustRun(['cp', '--archive', '--target-directory', fresh, '--', ...from]);
-  rmSync(path.join(fresh, 'ssl/private'), { recursive: true, force: true });
+  await removeTree(path.join(fresh, 'ssl/private'));
   rmSync(path.join(fresh, 'resolv.conf'), { force: true });
   for (const sub of ['ssh', 'libvirt/hooks', 'libvirt/qemu/networks/autostart', 'fenceline']) {
     makeDir(path.join(fresh, sub));

@@ -20,6 +20,8 @@ export class LabPaths {
   readonly state = this.at('state.json');
   readonly daemonSocket = this.at('lab.sock');
   readonly daemonLog = this.at('lab.log');
+  /** Names the daemon's process for as long as that lives. */
+  readonly daemonLock = this.at('daemon.lock');
   /** The power device's socket: reachable from every node, also from nested pid namespaces. */
   readonly powerSocket = this.at('pdu.sock');
   /** What the hosts see as /srv/shared. */

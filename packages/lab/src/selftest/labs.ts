@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { cgroupLayout, nodesWithGroups, type CgroupLayout } from '../cgroups.js';
 import { Lab, type LabOptions } from '../client.js';
 import { sleep, until } from '../limits.js';
 import { packageRoot } from '../plan/paths.js';
-import { isRunning } from '../processes.js';
+import { identify, isRunning } from '../processes.js';
 import { mustRun } from '../run.js';
 import { readState } from '../stateFile.js';
 import { Vms } from '../vms.js';
@@ -47,6 +47,19 @@ export const labPromises: readonly LabPromise[] = [
       }),
   },
   {
+    name: 'purge returns when the daemon and the folder are gone, so that up may follow at once',
+    check: () =>
+      withLab({}, async (lab) => {
+        for (let round = 0; round < 4; round += 1) {
+          await lab.up(1);
+          const daemon = identify((await lab.status()).daemonPid);
+          await lab.purge();
+          expectThat(daemon !== undefined && !isRunning(daemon), 'the daemon still runs');
+          expectThat(!existsSync(lab.paths.dir), 'the folder is still there');
+        }
+      }),
+  },
+  {
     name: 'a lab whose daemon is killed dies with it, and the next up cleans up',
     check: () =>
       withLab({}, async (lab) => {
@@ -83,7 +96,7 @@ export const labPromises: readonly LabPromise[] = [
           const owner = spawn(process.execPath, [program, lab.paths.dir], { stdio: 'ignore' });
           await sleep(ms);
           owner.kill('SIGKILL');
-          const lock = path.join(lab.paths.dir, 'daemon.lock');
+          const lock = lab.paths.daemonLock;
           const gone = () => !lab.isUp && !existsSync(lock);
           await until(gone, { limitMs: 20_000, what: `the end of an up killed after ${ms} ms` });
           expectThat(
@@ -129,7 +142,6 @@ async function withLab(options: LabOptions, work: (lab: Lab) => Promise<void>): 
     await work(lab);
   } finally {
     await lab.purge();
-    rmSync(dir, { recursive: true, force: true });
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Lab } from '../client.js';
@@ -64,7 +64,6 @@ export async function startTestLab(): Promise<Lab> {
 
 export async function endTestLab(lab: Lab): Promise<void> {
   await lab.purge();
-  rmSync(lab.paths.dir, { recursive: true, force: true });
 }
 
 async function problemWith(promise: LabPromise, lab: Lab): Promise<string | undefined> {
