@@ -91,7 +91,36 @@ int main(int argc, char **argv) {
   for (;;) pause();
 }`;
 
-/** Lets opens below /proc/PID of one process, or the listing of /proc, fail as without memory. */
+/** A process with a file open for writing whose main thread ends, slowly: it takes a file system down. */
+const ENDING_LEADER = `
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void *work(void *unused) { for (;;) pause(); return unused; }
+int main(int argc, char **argv) {
+  pthread_t t;
+  char path[64];
+  if (argc != 3 || open(argv[1], O_RDWR) < 0) return 1;
+  pthread_create(&t, 0, work, 0);
+  if (unshare(CLONE_NEWNS) || mount(0, "/", 0, MS_REC | MS_PRIVATE, 0)) return 2;
+  if (mount("t", "/mnt", "tmpfs", 0, "nr_inodes=0,size=90%")) return 3;
+  for (int i = 0; i < 400000; i++) {
+    sprintf(path, "/mnt/%d", i);
+    if (mknod(path, S_IFREG | 0600, 0)) return 4;
+  }
+  close(creat(argv[2], 0600));
+  pthread_exit(0);
+}`;
+
+/**
+ * Lets opens below /proc/PID of one process, or the listing of /proc, fail as without memory; only
+ * in programs whose command line holds ENOMEM_IN, if that is given.
+ */
 const ENOMEM = `
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -103,11 +132,21 @@ const ENOMEM = `
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
-static int fails(const char *path) {
-  const char *what = getenv("ENOMEM_AT");
+#include <sys/syscall.h>
+#include <unistd.h>
+static int applies(void) {
   const char *when = getenv("ENOMEM_WHEN");
   if (when && access(when, F_OK) != 0) return 0;
-  if (what && path && strncmp(path, what, strlen(what)) == 0) { errno = ENOMEM; return 1; }
+  static char args[8192];
+  const char *in = getenv("ENOMEM_IN");
+  int fd = in ? (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY) : -1;
+  long n = fd < 0 ? 0 : read(fd, args, sizeof args);
+  if (fd >= 0) close(fd);
+  return !in || (n > 0 && memmem(args, n, in, strlen(in)));
+}
+static int fails(const char *path) {
+  const char *what = getenv("ENOMEM_AT");
+  if (what && path && strncmp(path, what, strlen(what)) == 0 && applies()) { errno = ENOMEM; return 1; }
   return 0;
 }
 #define OPEN(name) int name(const char *path, int flags, ...) { \\
@@ -118,7 +157,10 @@ OPEN(open)
 OPEN(open64)
 DIR *opendir(const char *path) {
   const char *what = getenv("ENOMEM_DIR");
-  if (what && strncmp(path, what, 5) == 0 && strlen(path) <= 6) { errno = ENOMEM; return 0; }
+  if (what && strncmp(path, what, 5) == 0 && strlen(path) <= 6 && applies()) {
+    errno = ENOMEM;
+    return 0;
+  }
   return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
 }`;
 
@@ -142,7 +184,9 @@ export function useTools(): void {
 
 function makeTools(): void {
   tools = mkdtempSync(join(tmpdir(), 'fence-tools-'));
-  for (const [name, source] of haveGcc ? Object.entries({ ZOMBIE_LEADER, WIPED }) : []) {
+  for (const [name, source] of haveGcc
+    ? Object.entries({ ZOMBIE_LEADER, ENDING_LEADER, WIPED })
+    : []) {
     writeFileSync(join(tools, `${name}.c`), source);
     const args = ['-O1', '-pthread', '-o', join(tools, name), join(tools, `${name}.c`)];
     expect(spawnSync('gcc', args).status).toBe(0);

@@ -86,7 +86,7 @@ export class Lab implements LabLink {
       throw new LabError(`The lab needs more: apt-get install ${missing.join(' ')}`);
     }
     if (!this.isUp) {
-      await waitUntilClear(this.paths);
+      await this.settled();
       if (!this.isUp) await this.startDaemon();
     }
     await this.ask({ do: 'up', hosts }, 90_000);
@@ -95,6 +95,7 @@ export class Lab implements LabLink {
 
   /** Ends the lab; its files stay. Harmless if it is not up. Also cleans up after a crash. */
   async down(): Promise<void> {
+    await this.settled();
     const daemon = daemonOf(this.paths);
     if (this.isUp) await this.ask({ do: 'down' }, 30_000);
     if (daemon) await waitForEnd(daemon);
@@ -214,11 +215,22 @@ export class Lab implements LabLink {
     const logged = fstatSync(log).size;
     closeSync(log);
     daemon.unref();
+    await this.untilItAnswers(abortedAtExit(daemon, () => this.logSince(logged)));
+  }
+
+  /** Resolves when a daemon that starts answers, and one that ends is gone. @throws LabError */
+  private async settled(): Promise<void> {
+    await waitUntilClear(this.paths);
+    // Its state is there before its sockets are.
+    if (this.isUp) await this.untilItAnswers();
+  }
+
+  private async untilItAnswers(signal?: AbortSignal): Promise<void> {
     await until(() => this.answers(), {
       limitMs: 30_000,
       what: `the lab's daemon to start (see ${this.paths.daemonLog})`,
       everyMs: 10,
-      signal: abortedAtExit(daemon, () => this.logSince(logged)),
+      ...(signal ? { signal } : {}),
     });
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { findAcceleration } from '../acceleration.js';
 import { cgroupLayout } from '../cgroups.js';
 import { LabError, messageOf } from '../labError.js';
@@ -40,10 +40,14 @@ async function main(): Promise<void> {
 /** Ends this process if another daemon serves this directory. @throws LabError if that is unclear. */
 function takeLock(paths: LabPaths): void {
   const file = paths.daemonLock;
-  const own = JSON.stringify(identify(process.pid));
+  // Written first, then given its name: whoever reads it never finds it empty.
+  const own = `${file}.${process.pid}.new`;
+  writeFileSync(own, JSON.stringify(identify(process.pid)));
+  process.on('exit', () => rmSync(own, { force: true }));
   for (let tries = 0; tries < 3; tries++) {
     try {
-      writeFileSync(file, own, { flag: 'wx' });
+      linkSync(own, file);
+      rmSync(own);
       process.on('exit', () => rmSync(file, { force: true }));
       return;
     } catch {

@@ -60,6 +60,22 @@ export const labPromises: readonly LabPromise[] = [
       }),
   },
   {
+    name: 'several ups at once are one, and a down in the middle of an up ends it',
+    check: () =>
+      withLab({}, async (lab) => {
+        const others = [0, 1, 2].map(() => Lab.open({ dir: lab.paths.dir, endsWithMe: true }));
+        for (let round = 0; round < 4; round += 1) {
+          await Promise.all([lab, ...others].map((one) => one.up(1)));
+          await lab.down();
+        }
+        const up = lab.up(1).catch(() => undefined);
+        await until(() => existsSync(lab.paths.daemonLock), { limitMs: 5_000, what: 'a daemon' });
+        await Promise.all([up, others[0]?.down()]);
+        await lab.down();
+        expectThat(!lab.isUp, 'the lab is up');
+      }),
+  },
+  {
     name: 'a lab whose daemon is killed dies with it, and the next up cleans up',
     check: () =>
       withLab({}, async (lab) => {
