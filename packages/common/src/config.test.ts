@@ -111,6 +111,11 @@ describe('configuration', () => {
     ],
     [{ flags: { port: 0 } }, ['port: '], 'a flag'],
     [
+      { flags: { port: 0 }, environment: { FENCELINE_PORT: '1' } },
+      ['port: '],
+      'the flag is to blame, not the variable that it covers',
+    ],
+    [
       { yaml: 'ha: {silentAfterMs: 2000}' },
       ['silentAfterMs spans 2 heartbeats; at least 3 needed'],
       'a relation, with its numbers',

@@ -53,7 +53,8 @@ export function loadConfig<T extends object>(
   merge(tree, (sources.flags ?? {}) as Tree);
   dropEmptySections(tree, template);
   const { body, problems } = check(type, tree, sources.source);
-  for (const section of Object.keys(sources.flags ?? {})) fromEnvironment.names.delete(section);
+  for (const [path] of leaves((sources.flags ?? {}) as Tree, []))
+    fromEnvironment.names.delete(path.join('.'));
   const named = problems.map((problem) => withVariable(problem, fromEnvironment.names));
   const all = [...unknown, ...named, ...(problems.length > 0 ? [] : relations(body))];
   const ofFile = all.some((problem) => !problem.startsWith('FENCELINE_'));

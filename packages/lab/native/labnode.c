@@ -145,7 +145,8 @@ __attribute__((noreturn)) static void become_node(const char *name, char **steps
     if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC))
         fail("cannot make the node's namespaces");
     if (sethostname(name, strlen(name))) fail("cannot set the host name");
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail("cannot make the mounts private (in a chroot, bind-mount it on itself first)");
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+        fail("cannot make the mounts private (in a chroot: bind-mount it on itself first)");
     take_keeps(steps);
     forget_foreign_mounts();
     for (char **step = steps; *step; step++) take_step(*step);

@@ -34,10 +34,8 @@ try {
 
 function main(part) {
   mkdirSync(join(copy, 'packages'));
-  for (const part of ['src', 'test'])
-    cpSync(join(ROOT, 'packages/agent', part), join(copy, 'packages/agent', part), {
-      recursive: true,
-    });
+  for (const folder of ['packages/agent/src', 'packages/agent/test'])
+    cpSync(join(ROOT, folder), join(copy, folder), { recursive: true });
   cpSync(join(ROOT, 'packages/agent/package.json'), join(copy, 'packages/agent/package.json'));
   cpSync(join(ROOT, 'jest.config.js'), join(copy, 'jest.config.js'));
   writeFileSync(join(copy, 'package.json'), '{"type":"module"}');

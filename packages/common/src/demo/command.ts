@@ -98,18 +98,16 @@ export async function playDemo(
   const scenarios: ScenarioResult[] = [];
   let failed = false;
   for (const scenario of wish.scenarios) {
-    try {
-      const result = await playScenario(open, scenario, tell);
-      scenarios.push(result);
-      if (!result.asPromised) output.failed?.(scenario.name);
-    } catch (error) {
-      failed = true;
+    const result = await playScenario(open, scenario, tell).catch((error: unknown) => {
       output.err(`The scenario ${scenario.name} could not be played: ${messageOf(error)}`);
-      output.failed?.(scenario.name);
-    }
+    });
+    if (result !== undefined) scenarios.push(result);
+    if (result?.asPromised === true) continue;
+    failed = true;
+    output.failed?.(scenario.name);
   }
   const json = JSON.stringify({ scenarios }, undefined, 2);
   if (wish.json === '-') output.out(json);
   else if (wish.json !== undefined) output.writeFile(wish.json, `${json}\n`);
-  return !failed && scenarios.every(({ asPromised }) => asPromised) ? 0 : 1;
+  return failed ? 1 : 0;
 }

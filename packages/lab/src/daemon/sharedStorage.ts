@@ -61,5 +61,9 @@ export class StorageClient {
 }
 
 function lastLine(log: string): string {
-  return readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+  try {
+    return readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+  } catch {
+    return `see ${log}`; // the lab may be gone
+  }
 }

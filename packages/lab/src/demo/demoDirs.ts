@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Lab } from '../client.js';
+import { messageOf } from '../labError.js';
 import { identify } from '../processes.js';
 
 const PREFIX = 'fenceline-demo-';
@@ -28,11 +29,15 @@ export async function tidyDemos(): Promise<string[]> {
 
 /**
  * Copies the logs of a scenario that failed to where they outlive the lab.
- * @returns the folder; undefined if there are none.
+ * @returns a word about the folder; undefined if there are none.
  */
 export function keepLogs({ paths }: Lab, scenario: string): string | undefined {
   if (!existsSync(paths.logs)) return undefined;
   const kept = path.join(`${paths.dir}-logs`, scenario);
-  cpSync(paths.logs, kept, { recursive: true });
-  return kept;
+  try {
+    cpSync(paths.logs, kept, { recursive: true });
+    return `Its logs are kept until you remove them: ${kept}`;
+  } catch (error) {
+    return `Its logs can't be kept: ${messageOf(error)}`;
+  }
 }

@@ -62,8 +62,8 @@ function howToLookAround(lab: Lab): string[] {
   ];
 }
 
-function tellOfLogs(folder: string | undefined): void {
-  if (folder !== undefined) output.err(`Its logs are kept: ${folder}`);
+function tellOfLogs(word: string | undefined): void {
+  if (word !== undefined) output.err(word);
 }
 
 async function main(): Promise<number> {

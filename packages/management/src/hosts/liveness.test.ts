@@ -1,5 +1,5 @@
-import { expect, test } from '@jest/globals';
 import { LIVENESSES, type Liveness } from '@fenceline/protocol';
+import { expect, test } from '@jest/globals';
 import { livenessArrows, type LivenessArrow } from './liveness.js';
 
 const legal: Record<LivenessArrow, { from: Liveness[]; to: Liveness }> = {

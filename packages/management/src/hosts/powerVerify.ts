@@ -1,4 +1,11 @@
-import { isoNow, makeSingleFlight, messageOf, sleep, type Clock } from '@fenceline/common';
+import {
+  isoNow,
+  makeSingleFlight,
+  messageOf,
+  sleep,
+  withLimit,
+  type Clock,
+} from '@fenceline/common';
 import { agentRoutes, DomainError } from '@fenceline/protocol';
 import type { PowerDevice, PowerDeviceConfig, PowerState } from '../fencing/powerDevice.js';
 import type { MessageBus } from '../messages/bus.js';
@@ -20,6 +27,8 @@ const MAX_READINGS = 30;
 const GONE_WITHIN_MS = 15_000;
 /** Firmware of large machines takes minutes. */
 const BACK_WITHIN_MS = 10 * 60_000;
+/** How long the end of its reconnect is waited for. */
+const RECONNECT_WAIT_MS = 60_000;
 
 export interface PowerVerifyDeps {
   clock: Clock;
@@ -37,7 +46,7 @@ export interface PowerVerifyDeps {
  * Proves that a power device switches exactly this host: off, read back as off, and the host falls
  * silent; on, read back as on, and it comes back under a new boot. Only for a Connected host with
  * no open run; it is in maintenance meanwhile, so that nothing is placed there and nobody takes it
- * for dead. Ends when its reconnect has ended.
+ * for dead. Ends when its reconnect has ended, well or not, or takes long.
  * @throws DomainError CONFLICT, REFUSED with what was seen, TIMED_OUT.
  */
 export type VerifyPower = (hostUuid: string) => Promise<{ verifiedAt: string }>;
@@ -182,7 +191,7 @@ async function enterMaintenance({ repository }: PowerVerifyDeps, host: Host): Pr
 }
 
 async function leaveMaintenance(
-  { repository, bus, settings }: PowerVerifyDeps,
+  { repository, bus, settings, clock }: PowerVerifyDeps,
   host: Host,
   power: PowerState,
 ): Promise<void> {
@@ -193,7 +202,14 @@ async function leaveMaintenance(
   const reason = `${TRIAL}: over (power ${power})`;
   await repository.applyState(host.uuid, enable ? 'enable' : 'disable', reason);
   const ask = { hostUuid: host.uuid, calledBy: 'maintenance' } as const;
-  // Whoever goes on when this has ended relies on a host that is connected, not one that was. How
-  // the reconnect ended changes nothing about what was seen of the device.
-  await bus.send('ReconnectHost', reconnectMessage(settings.current(), ask));
+  // Whoever goes on when this has ended relies on a host that is connected, not on one that was. One
+  // that began before the agent answered may be shared, and fail: then it is tried once more. How it
+  // ends changes nothing about what was seen of the device; a long one goes on by itself.
+  const reconnect = async (): Promise<void> => {
+    const message = reconnectMessage(settings.current(), ask);
+    const { error } = await bus.send('ReconnectHost', message);
+    if (error !== undefined) await bus.send('ReconnectHost', message);
+  };
+  const limit = { clock, ms: RECONNECT_WAIT_MS, what: `reconnect of ${host.name}` };
+  await withLimit(limit, reconnect).catch(() => undefined);
 }

@@ -1,5 +1,12 @@
-import type { HaLevel, HostState, HostStatus, Liveness } from '@fenceline/protocol';
-import type { Priority, RunState, TaskState } from '@fenceline/protocol';
+import type {
+  HaLevel,
+  HostState,
+  HostStatus,
+  Liveness,
+  Priority,
+  RunState,
+  TaskState,
+} from '@fenceline/protocol';
 import type { Generated } from 'kysely';
 
 /** The API speaks of the same states. */

@@ -32,9 +32,10 @@ onRealProcesses('the fence program: disks and other writers', () => {
           echo "exec 3>&-; $SPIN" >child
           ( exec 3>>img; exec -a qemu-nbd $TOOLS/ZOMBIE_LEADER child ) & LAST=$!
           until [[ $(cut -d' ' -f3 /proc/$LAST/stat) == Z ]]; do sleep 0.01; done
-          fence 7 ${DISK}`,
+          fence 7 ${DISK}; echo $LAST`,
       });
       expect(linesOf(out, 'writer')).toHaveLength(1);
+      expect(linesOf(out, 'writer')[0]).toContain(` ${out.at(-1)} `);
       expect(verdictOf(out)).toBe('other-writer');
     },
   );

@@ -77,7 +77,7 @@ describe('an HA start that succeeds', () => {
     expect(told).toContain('refresh {"openRuns":1}');
     expect(told).toContain('grant {"run":2,"proofs":1}');
     expect(told.join('\n')).toMatch(
-      /^fence run 1 on \S+ \{"proof":"peerConfirmedDead","by":"peer /m,
+      /^fence run 1 on \S+ \{"proof":"peerConfirmedDead","by":"peer:/m,
     );
     expect(told.join('\n')).toMatch(/^placement \{"host":"h/m);
   });

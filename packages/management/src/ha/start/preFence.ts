@@ -73,7 +73,7 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
       return { raced, stored: undefined };
     }
     const stored = await deps.ledger.close(raced.proof, task.uuid);
-    note({ proof: stored.kind, by: await sourceName(attempt, stored.source) });
+    note({ proof: stored.kind, by: stored.source });
     return { raced, stored };
   });
   if (result.stored === undefined) {

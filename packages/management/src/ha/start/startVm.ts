@@ -69,7 +69,7 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
       liveOn: await liveOn(attempt),
       lastSignOfLifeMs: (hostUuid) => deps.presence.lastSignOfLifeMs(hostUuid),
     });
-    note({ run: granted.run.epoch, proofs: granted.closedRuns.length });
+    note({ run: granted.run.epoch, proofs: granted.reliesOn.length });
     return granted;
   });
   const { run } = grant;

@@ -101,7 +101,6 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener) {
     const before = lastFailure.get(host.uuid);
     if (error === undefined) lastFailure.delete(host.uuid);
     else lastFailure.set(host.uuid, error.message);
-    await noteEnd(deps, context, error);
     // Automatic reconnects repeat; the same failure is news once.
     if (error !== undefined && before !== error.message && error.code !== 'STOPPING')
       await deps.events.record({
@@ -132,6 +131,8 @@ function makeConnect(deps: ConnectDeps, listener: ConnectListener) {
       error = connectError(host, thrown);
     }
     await tell(context, error);
+    // Nothing is waited for after it: who sees it counted and asks anew must not join this one.
+    if (error?.code !== 'STOPPING') await noteEnd(deps, context, error);
     listener.ended(context.host, error);
     if (error !== undefined) throw error;
     return {};
