@@ -180,12 +180,7 @@ KEEPER
         qemu -uuid $VM
         export DEADLINE=900
         order 7 ${DISK} >order.txt
-        cat >bin/find <<'FIND'
-#!/bin/bash
-exec env -u LD_PRELOAD bash -c 'exec /usr/bin/find /proc/[0-9]*/fd -mindepth 1 -printf "%p %l\\0"'
-FIND
-        chmod +x bin/find
-        ( export LD_PRELOAD=$TOOLS/ENOMEM.so ${where}; ${PROGRAM} <order.txt )
+        ( export LD_PRELOAD=$TOOLS/ENOMEM.so ENOMEM_IN=fenceline-fence ${where}; ${PROGRAM} <order.txt )
         alive $LAST qemu`,
     });
     expect(verdictOf(out)).not.toBe('dead');
