@@ -1,0 +1,88 @@
+#include "answer.h"
+#include "clock.h"
+#include "table.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+static char waiting[1048576];
+static size_t filled;
+static bool closed;
+
+/** A pipe that polls as writable takes this much without blocking (PIPE_BUF). */
+enum { PIECE = 4096 };
+
+static bool give_piece(int wait_ms) {
+  struct pollfd out = {1, POLLOUT, 0};
+  if (poll(&out, 1, wait_ms) <= 0 || !(out.revents & (POLLOUT | POLLERR | POLLHUP))) return false;
+  ssize_t n = write(1, waiting, filled < PIECE ? filled : PIECE);
+  if (n < 0 && errno == EINTR) return true;
+  if (n < 0) return closed = true, filled = 0, false; /* the peer has gone; the fence goes on */
+  filled -= (size_t)n;
+  memmove(waiting, waiting + n, filled);
+  return true;
+}
+void answer_flush(int64_t until) {
+  while (filled > 0) {
+    int64_t rest = until > 0 ? until - clock_ms() : 0;
+    if (rest < 0) rest = 0;
+    if (!give_piece((int)rest) && (closed || rest == 0)) return;
+  }
+}
+void answer_close(void) { close(1); }
+
+void say(const char *format, ...) {
+  static char line[8192];
+  va_list values;
+  va_start(values, format);
+  int n = vsnprintf(line, sizeof line - 1, format, values);
+  va_end(values);
+  if (closed || n < 0 || (size_t)n >= sizeof line - 1) return;
+  line[n++] = '\n';
+  /* The watchdog bounds this wait. An answer with a hole has no last line either. */
+  while (filled + (size_t)n > sizeof waiting && !closed) give_piece(1000);
+  if (closed) return;
+  memcpy(waiting + filled, line, (size_t)n);
+  filled += (size_t)n;
+  answer_flush(0);
+}
+
+/** A source can be longer than a line of `say`. */
+static void say_disk(const char *uuid, const char *source, const char *drained) {
+  size_t n = strlen(source);
+  if (n < 7000) say("disk %s %s drained=%s", uuid, source, drained);
+}
+static const char *disk_word(enum drained d) {
+  return d == DRAIN_SYNCED ? "synced" : d == DRAIN_DIRECT ? "direct" : "no";
+}
+static void say_writers(const struct table *t, uint32_t vm) {
+  for (uint32_t i = 0; i < t->writers; i++) {
+    const struct writer *w = &t->writer[i];
+    if (w->vm == vm)
+      say("writer %s %d %s %.7000s", t->order->vm[vm].uuid, w->pid, w->comm, disk_source(t->order, w->disk));
+  }
+}
+static const char *verdict_of(const struct table *t, uint32_t v, bool undrained, bool no_barrier) {
+  const struct vm_state *vm = &t->vm[v];
+  if (table_live_of(t, (int)v)) return "alive";
+  /* safety: F34: without a barrier nothing keeps the run closed, so nothing is "dead" */
+  if (no_barrier) return "not-drained";
+  if (!vm->clean) return "unattributed";
+  if (vm->writers > 0) return "other-writer";
+  return undrained || !vm->scanned ? "not-drained" : "dead";
+}
+void answer_verdicts(const struct table *t, bool on_disk, bool no_barrier) {
+  for (uint32_t v = 0; v < t->order->vms; v++) {
+    const struct vm *vm = &t->order->vm[v];
+    bool undrained = false;
+    for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++) {
+      const char *word = disk_word(t->disk[d].drained);
+      undrained |= strcmp(word, "no") == 0;
+      say_disk(vm->uuid, disk_source(t->order, d), word);
+    }
+    if (t->vm[v].writers > 0) say_writers(t, v);
+    say("verdict %s %s barrier=%s", vm->uuid, verdict_of(t, v, undrained, no_barrier), on_disk ? "disk" : "memory");
+  }
+}

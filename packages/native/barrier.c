@@ -1,0 +1,107 @@
+#include "barrier.h"
+#include "number.h"
+#include "procfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROOM = 4400, FOLDER = 4300 };
+
+bool barrier_read(const char *path, int64_t *epoch) {
+  char text[32];
+  size_t n;
+  *epoch = -1;
+  if (read_text(path, text, sizeof text, &n) != SEEN) return errno == ENOENT;
+  if (n > 0 && text[n - 1] == '\n') n--;
+  return number_parse(text, n, epoch);
+}
+
+static int lock_file(const char *path) {
+  int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+  if (lock < 0) return -1;
+  for (int i = 0; i < 100; i++) { /* one second */
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
+    nanosleep(&(struct timespec){0, 10000000}, NULL);
+  }
+  close(lock);
+  return -1;
+}
+static bool write_number(const char *path, int64_t number, bool synced) {
+  char text[32];
+  int n = snprintf(text, sizeof text, "%" PRId64 "\n", number);
+  int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return false;
+  bool ok = write(file, text, (size_t)n) == n && (!synced || fsync(file) == 0);
+  return close(file) == 0 && ok;
+}
+static bool sync_directory(const char *path) {
+  int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return false;
+  bool ok = fsync(file) == 0;
+  close(file);
+  return ok;
+}
+static bool raise_all(const struct order *o, const char *directory, const char *temporary, bool synced) {
+  char from[ROOM], to[ROOM];
+  for (uint32_t v = 0; v < o->vms; v++) {
+    int64_t epoch;
+    snprintf(to, sizeof to, "%s/%s", directory, o->vm[v].uuid);
+    snprintf(from, sizeof from, "%s/%s", temporary, o->vm[v].uuid);
+    if (!barrier_read(to, &epoch)) return false;
+    /* safety: F34: a barrier only ever grows */
+    if (epoch < o->vm[v].epoch) epoch = o->vm[v].epoch;
+    if (!write_number(from, epoch, synced)) return false;
+  }
+  for (uint32_t v = 0; v < o->vms; v++) {
+    struct stat there;
+    snprintf(to, sizeof to, "%s/%s", directory, o->vm[v].uuid);
+    snprintf(from, sizeof from, "%s/%s", temporary, o->vm[v].uuid);
+    if (stat(to, &there) == 0 && S_ISDIR(there.st_mode)) return false;
+    if (rename(from, to) != 0) return false;
+  }
+  return !synced || sync_directory(directory);
+}
+bool barrier_raise(const struct order *o, const char *directory, const char *temporary, const char *lock, bool synced) {
+  int held = lock_file(lock);
+  if (held < 0) return false;
+  bool ok = raise_all(o, directory, temporary, synced);
+  close(held);
+  return ok;
+}
+
+bool barrier_memory(const struct order *o, const char *run, const char *temporary) {
+  char directory[FOLDER], path[ROOM];
+  snprintf(directory, sizeof directory, "%s/barriers", run);
+  snprintf(path, sizeof path, "%s/barriers/.lock", run);
+  if (!barrier_raise(o, directory, temporary, path, false)) return false;
+  for (uint32_t v = 0; v < o->vms; v++) {
+    int64_t epoch;
+    snprintf(path, sizeof path, "%s/barriers/%s", run, o->vm[v].uuid);
+    /* safety: F34: what counts is what stands there now */
+    if (!barrier_read(path, &epoch) || epoch < o->vm[v].epoch) return false;
+  }
+  return true;
+}
+
+bool barrier_disk(const struct order *o, const char *state, int serial) {
+  char directory[FOLDER], temporary[FOLDER], path[ROOM];
+  snprintf(directory, sizeof directory, "%s/barriers", state);
+  snprintf(temporary, sizeof temporary, "%s/barriers/.fence.%d", state, serial);
+  /* The lock lies in memory (the run directory is given by the helper as the current one). */
+  mkdir(state, 0700);
+  mkdir(directory, 0700);
+  if (mkdir(temporary, 0700) != 0 && errno != EEXIST) return false;
+  bool ok = barrier_raise(o, directory, temporary, "barriers/.disk-lock", true);
+  for (uint32_t v = 0; v < o->vms; v++) {
+    snprintf(path, sizeof path, "%s/%s", temporary, o->vm[v].uuid);
+    unlink(path);
+  }
+  rmdir(temporary);
+  return ok;
+}

@@ -1,0 +1,145 @@
+// Unit tests of the pure parts, under the sanitizers. Exact-size heap copies: a read behind the end is found.
+#include "attribute.h"
+#include "libvirt.h"
+#include "order.h"
+#include "procfs.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VM "11111111-2222-3333-4444-555555555555"
+#define OTHER "11111111-2222-3333-4444-555555555556"
+#define HEAD "fence 00112233445566778899aabbccddeeff token=- deadline_ms=900 vms=1"
+static int failures, checks;
+#define CHECK(what) check(what, #what, __LINE__)
+static void check(bool ok, const char *what, int line) {
+  checks++;
+  if (!ok) failures++, printf("check.c:%d: %s\n", line, what);
+}
+static char *exact(const char *text, size_t n) {
+  char *copy = malloc(n ? n : 1);
+  memcpy(copy, text, n);
+  return copy;
+}
+
+static struct order *order;
+static bool order_says(const char *head, const char *vm, const char *word) {
+  char *a = exact(head, strlen(head)), *b = exact(vm, strlen(vm));
+  const char *why = order_head(order, a, strlen(head));
+  if (!why) why = order_vm(order, b, strlen(vm));
+  free(a), free(b);
+  return word ? why && strncmp(why, word, strlen(word)) == 0 : !why;
+}
+static void check_order(void) {
+  order = calloc(1, sizeof *order);
+  CHECK(!order_hello("fenceline-peer 1", 16));
+  CHECK(order_hello("fenceline-peer 2", 16) != NULL);
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:/a%20b x=1 disk=rbd:pool/x", NULL));
+  CHECK(order->all_disks == 2 && strcmp(disk_path(order, 0), "/a b") == 0 && strcmp(disk_source(order, 0), "/a%20b") == 0);
+  CHECK(order->vm[0].epoch == 7 && order->deadline_ms == 900 && order->grace_ms == 300);
+  CHECK(order_says(HEAD " grace_ms=020 host=" OTHER, "vm " VM " epoch=0", NULL) && order->grace_ms == 20);
+  CHECK(strncmp(order_vm(order, "vm " VM " epoch=8", 47), "bad-vm", 6) == 0);
+  CHECK(order_says("fence xyz token=- deadline_ms=900 vms=1", "", "bad-order"));
+  CHECK(order_says("kill 00112233445566778899aabbccddeeff token=- deadline_ms=900 vms=1", "", "bad-order"));
+  CHECK(order_says("fence 00112233445566778899aabbccddeeff token=- deadline_ms=900 vms=501", "", "too-many"));
+  CHECK(order_says("fence 00112233445566778899aabbccddeeff token=zz deadline_ms=900 vms=1", "", "bad-token"));
+  CHECK(order_says("fence 00112233445566778899aabbccddeeff token=- deadline_ms=300001 vms=1", "", "bad-order"));
+  CHECK(order_says(HEAD, "vm " VM "x epoch=7", "bad-vm"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=007", "bad-vm"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=12345678901234567", "bad-vm"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:relative", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:/x%0Atouch", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:/x%2", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=tape:/x", "bad-disk"));
+  char many[2000] = "vm " VM " epoch=7";
+  for (int i = 0; i < MAX_DISKS; i++) strcat(many, " disk=file:/a");
+  CHECK(order_says(HEAD, many, NULL));
+  CHECK(order_says(HEAD, strcat(many, " disk=file:/a"), "too-many"));
+}
+
+static void check_procfs(void) {
+  struct stat_line s;
+  static const char LINE[] = "42 (a) b (c) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 0 987 1 2\n";
+  char *text = exact(LINE, sizeof LINE - 1);
+  CHECK(stat_parse(text, sizeof LINE - 1, &s));
+  CHECK(strcmp(s.comm, "a) b (c") == 0 && s.state == 'Z' && s.parent == 1 && s.group == 2 && s.flags == 6);
+  CHECK(s.threads == 1 && s.start == 987);
+  for (size_t n = 0; n < 57; n++) {
+    char *cut = exact(LINE, n);
+    CHECK(!stat_parse(cut, n, &s) || s.start == 987);
+    free(cut);
+  }
+  free(text);
+  unsigned flags;
+  CHECK(fdinfo_flags("pos:\t0\nflags:\t0100002\nmnt_id:\t1\n", 32, &flags) && (flags & 3) == 2);
+  CHECK(!fdinfo_flags("pos:\t0\nflags:\t01000", 19, &flags));
+  CHECK(!fdinfo_flags("", 0, &flags));
+  static const char OWNED[] = " 0: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0 0 0 4711 1 x", GONE_[] = " 0: a b 04 0:0 00:0 0 0 0 0 1 x",
+                    WAITS[] = " 0: a b 06 0:0 00:0 0 0 0 0 1 x";
+  CHECK(tcp_line_drained(OWNED, sizeof OWNED - 1) && !tcp_line_drained(GONE_, sizeof GONE_ - 1));
+  CHECK(tcp_line_drained(WAITS, sizeof WAITS - 1) && !tcp_line_drained("junk", 4));
+}
+
+static struct named named_of(const char *arguments, size_t n) {
+  struct named named;
+  char *copy = exact(arguments, n);
+  attribute(copy, n, &named);
+  free(copy);
+  return named;
+}
+#define NAMED(text) named_of(text, sizeof text - 1)
+static void check_attribute(void) {
+  struct uuid vm;
+  uuid_parse(VM, 36, &vm);
+  struct named n = NAMED("/usr/bin/qemu-system-x86_64\0-name\0guest=web,x=on\0-uuid\0" VM "\0-fw_cfg\0name=opt/org.fenceline/run,string=42\0-chardev\0path=/x/domain-5-web/m\0");
+  CHECK(n.has_vm && uuid_same(n.vm, vm) && n.mark == 42 && n.domain == 5 && strcmp(n.guest, "web") == 0 && is_qemu_name(n.base));
+  CHECK(NAMED("qemu-kvm\0-uuid\0" "11111111222233334444555555555555").has_vm);
+  CHECK(NAMED("qemu-kvm\0-name\0guest=" VM ",debug-threads=on\0").has_vm);
+  CHECK(!NAMED("qemu-kvm\0-uuid\0" VM "7\0").has_vm && !NAMED("qemu-kvm\0-uuid=" VM "\0").has_vm);
+  CHECK(!NAMED("tail\0-f\0/var/log/libvirt/qemu/" VM ".log\0").has_vm);
+  CHECK(!NAMED("qemu-kvm\0-name\0guest=x-" VM "\0").has_vm);
+  CHECK(NAMED("qemu-kvm\0-fw_cfg\0name=opt/org.fenceline/run,string=4x\0").mark == -1);
+  CHECK(NAMED("").empty && NAMED("\0\0 \0").empty && !NAMED("a").empty);
+  n = NAMED("/usr/bin/swtpm\0socket\0--tpmstate\0dir=/var/lib/libvirt/swtpm/" VM "/tpm2\0");
+  CHECK(n.side == SIDE_BY_VM && uuid_same(n.side_vm, vm));
+  CHECK(NAMED("swtpm\0/swtpm/" VM "x/\0").side == SIDE_NONE);
+  n = NAMED("/usr/libexec/virtiofsd\0--socket=/var/lib/libvirt/qemu/domain-3-web/fs0\0");
+  CHECK(n.side == SIDE_BY_NAME && strcmp(n.side_name, "web") == 0);
+  CHECK(NAMED("virtiofsd\0--fd=3\0").side == SIDE_BY_PID);
+  CHECK(is_name_of_side("web", "web") && !is_name_of_side("web", "web2"));
+  CHECK(is_name_of_side("12345678901234567890", "12345678901234567890-and-more"));
+}
+
+static void check_libvirt(void) {
+  static struct told told[MAX_VMS];
+  order_head(order, HEAD, sizeof HEAD - 1);
+  order_vm(order, "vm " VM " epoch=7", 47);
+  order_vm(order, "vm " OTHER " epoch=7", 47);
+#define ANSWER(out, err) libvirt_answer(order, out, sizeof out - 1, err, sizeof err - 1, told)
+  ANSWER("@ " VM "\nweb\n\n5\n\nrunning\n\n@ " OTHER "\ndb\n\n-\n\nshut off\n\n", "");
+  CHECK(told[0].said == SAID_ON && told[0].id == 5 && strcmp(told[0].name, "web") == 0);
+  CHECK(told[1].said == SAID_OFF && told[1].id == -1);
+  ANSWER("@ " VM "\n@ " OTHER "\n", "error: failed to get domain '" VM "'\n");
+  CHECK(told[0].said == SAID_OFF && told[1].said == SAID_NOTHING);
+  ANSWER("@ " VM "\n", "error: failed to get domain '" VM "'\nerror: Cannot recv data\n");
+  CHECK(told[0].said == SAID_NOTHING);
+  ANSWER("@ " VM "\nweb\n-\nshut off", "");
+  CHECK(told[0].said == SAID_NOTHING);
+#define EPOCH(text) libvirt_status_epoch(text, sizeof text - 1, 12, VM)
+  CHECK(EPOCH("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run x='1' epoch='9'/>") == 9);
+  CHECK(EPOCH("<domstatus pid='123'><uuid>" VM "</uuid><fenceline:run epoch='9'/>") == -1);
+  CHECK(EPOCH("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run epoch='9x'/>") == -1);
+  CHECK(EPOCH("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run epoch='9") == -1);
+  char name[MAX_NAME];
+  CHECK(libvirt_side_file("5-my-web-fs0-fs.pid", name, sizeof name) && strcmp(name, "my-web") == 0);
+  CHECK(libvirt_side_file("5-web-ua-x-fs.pid", name, sizeof name) && strcmp(name, "web") == 0);
+  CHECK(!libvirt_side_file("web.xml", name, sizeof name) && !libvirt_side_file("5--fs.pid", name, sizeof name));
+}
+
+int main(void) {
+  check_order(), check_procfs(), check_attribute(), check_libvirt();
+  free(order);
+  printf("%d checks, %d failures\n", checks, failures);
+  return failures ? 1 : 0;
+}

@@ -1,0 +1,99 @@
+#include "drains.h"
+#include "helpers.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+void drains_queue(struct table *t, uint32_t v) {
+  const struct vm *vm = &t->order->vm[v];
+  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++) t->disk[d].drained = DRAIN_QUEUED;
+}
+/* safety: F21a: who wrote after the flush and ended before the scan has left pages to be written */
+void drains_again(struct table *t, uint32_t v) {
+  const struct vm *vm = &t->order->vm[v];
+  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++)
+    if (t->disk[d].drained == DRAIN_SYNCED) t->disk[d].drained = DRAIN_QUEUED;
+}
+bool drains_waiting(const struct table *t, uint32_t v) {
+  const struct vm *vm = &t->order->vm[v];
+  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++) {
+    enum drained one = t->disk[d].drained;
+    if (one == DRAIN_QUEUED || one == DRAIN_RUNS || one == DRAIN_SOCKETS) return true;
+  }
+  return false;
+}
+
+static void start_flush(struct table *t, uint32_t d, int64_t forever) {
+  struct disk_state *disk = &t->disk[d];
+  enum kind kind = t->order->disk[d].kind;
+  uint32_t turn = t->vm[t->order->disk[d].vm].turn;
+  if (kind == KIND_RBD || kind == KIND_NETWORK) {
+    disk->drained = DRAIN_SOCKETS;
+    return;
+  }
+  enum job job = kind == KIND_FILE ? JOB_FLUSH_FILE : JOB_FLUSH_BLOCK;
+  if (helpers_give(job, d, turn, 0, forever)) disk->drained = DRAIN_RUNS, disk->turn = turn;
+}
+
+/** The name that other processes' open files show. False: no room, so writers would not be found by it. */
+static bool keep_real(struct table *t, uint32_t d, const char *name, bool *changed) {
+  const char *old = t->disk[d].real ? t->names + t->disk[d].real : disk_path(t->order, d);
+  size_t n = strlen(name) + 1;
+  *changed = strcmp(old, name) != 0;
+  if (!*changed) return true;
+  if (t->names_used == 0) t->names_used = 1;
+  if (n > sizeof t->names - t->names_used) return false;
+  memcpy(t->names + t->names_used, name, n);
+  t->disk[d].real = t->names_used;
+  t->names_used += (uint32_t)n;
+  return true;
+}
+void drains_hear(struct table *t, const struct report *r) {
+  uint32_t d = r->item, v = t->order->disk[d].vm;
+  bool changed = false;
+  /* safety: F21a: a flush from before a death says nothing about what came later */
+  if (r->turn != t->vm[v].turn || t->disk[d].drained != DRAIN_RUNS) return;
+  /* safety: F21a: only a flush that succeeded is a drain */
+  bool ok = r->rc == 0 && keep_real(t, d, r->text, &changed);
+  t->disk[d].drained = ok ? DRAIN_SYNCED : DRAIN_NO;
+  /* safety: F20a: writers were looked for by another name */
+  if (changed) t->vm[v].scanned = false;
+}
+
+/** One of the two tables of sockets; missing is empty. */
+static bool table_drained(const char *path) {
+  static char text[65536];
+  size_t kept = 0;
+  bool ok = true, first = true;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT;
+  for (ssize_t n; ok;) {
+    n = read(file, text + kept, sizeof text - kept);
+    /* safety: F21a: a table that can't be read to its end has not shown every socket */
+    if (n <= 0) {
+      ok = n == 0 && kept == 0;
+      break;
+    }
+    const char *at = text, *end = text + kept + n, *feed;
+    for (; ok && (feed = memchr(at, '\n', (size_t)(end - at))); at = feed + 1, first = false)
+      ok = first || tcp_line_drained(at, (size_t)(feed - at));
+    kept = (size_t)(end - at);
+    memmove(text, at, kept);
+    if (kept == sizeof text) ok = false;
+  }
+  close(file);
+  return ok;
+}
+/* Network disks: the kernel goes on sending what a dead client left in its sockets. Such a socket has no inode. */
+static bool sockets_drained(void) { return table_drained("/proc/net/tcp") && table_drained("/proc/net/tcp6"); }
+
+void drains_tend(struct table *t, int64_t forever) {
+  int room = MAX_DRAINS - helpers_flushing(t->now, 1000), drained = -1;
+  for (uint32_t d = 0; d < t->order->all_disks; d++) {
+    if (t->disk[d].drained == DRAIN_QUEUED && room-- > 0) start_flush(t, d, forever);
+    if (t->disk[d].drained != DRAIN_SOCKETS) continue;
+    if (drained < 0) drained = sockets_drained();
+    if (drained) t->disk[d].drained = DRAIN_DIRECT;
+  }
+}

@@ -1,0 +1,137 @@
+#include "engine.h"
+#include "clock.h"
+#include "drains.h"
+#include "helpers.h"
+#include "look.h"
+#include "writers.h"
+#include <signal.h>
+
+static void tick(struct fence *f) { f->table.now = clock_ms(); }
+
+static void on_report(struct fence *f, const struct report *r) {
+  switch (r->job) {
+    case JOB_BARRIER: f->disk_answered = true, f->on_disk = r->rc == 0; break;
+    case JOB_ASK: hear_libvirt(&f->table, &f->libvirt, r->ask, r->rc); break;
+    case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: drains_hear(&f->table, r); break;
+    default: break;
+  }
+}
+static void hear(struct fence *f, int wait_ms) {
+  struct report r;
+  helpers_wait(wait_ms);
+  tick(f);
+  while (helpers_next(f->table.now, &r)) on_report(f, &r);
+}
+
+/* F19: libvirt is told that the end is wanted; its exit status proves nothing. A destroy by uuid that waits
+   in libvirt's queue would hit a newer run, so it goes to the number that libvirt gave this run. */
+static void start_destroys(struct fence *f) {
+  struct table *t = &f->table;
+  for (uint32_t i = 0; i < t->processes; i++) {
+    const struct process *p = &t->process[i];
+    struct vm_state *vm = &t->vm[p->vm];
+    if (!p->live || p->role != ROLE_QEMU || vm->domain < 0 || vm->destroyed) continue;
+    if (f->destroys >= MAX_DESTROYS || f->libvirt.daemon_killed) return;
+    /* What began before libvirt told the number is seen by a look after that. */
+    if (t->looks <= vm->told_at) look(t);
+    /* safety: F35: no number of a newer run, nor one that this process does not bear itself */
+    if (vm->newer || (p->domain >= 0 && p->domain != vm->domain)) continue;
+    int64_t until = t->now + 5000 < f->stop_at ? t->now + 5000 : f->stop_at;
+    if (!helpers_give(JOB_DESTROY, 0, 0, vm->domain, until)) return;
+    vm->destroyed = true, f->destroys++;
+  }
+}
+static void check_processes(struct fence *f) {
+  struct table *t = &f->table;
+  for (uint32_t i = 0; i < t->processes; i++) {
+    struct process *p = &t->process[i];
+    if (!p->live) continue;
+    if (is_dead(p->pid, p->start)) p->live = false, t->need_look = true;
+    /* safety: F20: by pid, and is_dead has just seen that this pid still has its starttime */
+    else if (t->now >= f->kill_at) kill(p->pid, SIGKILL);
+  }
+}
+
+/** A VM is clean when, after the last death and after libvirt's answer, a full look found nothing. */
+static void mark_clean(struct table *t) {
+  for (uint32_t v = 0; v < t->order->vms; v++) {
+    struct vm_state *vm = &t->vm[v];
+    if (table_live_of(t, (int)v) || vm->unsure || !vm->settled || vm->granted == GRANT_UNREADABLE ||
+        t->unattributed || !t->look_ok) {
+      /* safety: F20a, F21a: what was flushed or scanned before this is worth nothing */
+      vm->clean = vm->scanned = false, vm->turn++;
+    } else if (!vm->clean) {
+      vm->clean = true, vm->turn++;
+      vm->scanned = false, vm->writers = 0;
+      drains_queue(t, v);
+    }
+  }
+}
+static void scan(struct fence *f) {
+  struct table *t = &f->table;
+  bool any = false;
+  for (uint32_t v = 0; v < t->order->vms; v++) {
+    t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v);
+    any |= t->vm[v].scanning;
+  }
+  /* safety: F20a: a look that was void has not seen everybody */
+  if (!any || !writers_scan(t, f->witness)) return;
+  for (uint32_t v = 0; v < t->order->vms; v++)
+    if (t->vm[v].scanning) t->vm[v].scanned = true, drains_again(t, v);
+}
+static bool finished(const struct table *t) {
+  for (uint32_t v = 0; v < t->order->vms; v++)
+    if (!t->vm[v].clean || !t->vm[v].scanned || drains_waiting(t, v)) return false;
+  return true;
+}
+
+static void note_times(struct fence *f) {
+  bool live = table_any_live(&f->table);
+  if (!live && !f->times.dead) f->times.dead = f->table.now;
+  if (!live && !f->table.need_look && !f->times.clean && all_settled(&f->table)) f->times.clean = f->table.now;
+}
+static int64_t question_time(int64_t deadline_ms) {
+  int64_t quarter = deadline_ms / 4;
+  return quarter < 1000 ? 1000 : quarter > 5000 ? 5000 : quarter;
+}
+static void begin(struct fence *f) {
+  struct table *t = &f->table;
+  tick(f);
+  f->times.barrier = t->now;
+  f->kill_at = t->now + ASK_FIRST + t->order->grace_ms;
+  f->libvirt.ask_until = t->now + question_time(t->order->deadline_ms);
+  f->libvirt.asked_at = -1;
+  ask_libvirt(t, &f->libvirt, f->stop_at);
+  look(t);
+}
+void engine_work(struct fence *f) {
+  struct table *t = &f->table;
+  bool last_look = false;
+  for (begin(f), tick(f); t->now < f->stop_at; tick(f)) {
+    if (!f->destroying && (all_settled(t) || t->now >= f->times.barrier + ASK_FIRST))
+      f->destroying = true, f->kill_at = t->now + t->order->grace_ms;
+    if (f->destroying && t->now < f->kill_at) start_destroys(f);
+    check_processes(f);
+    tend_libvirt(t, &f->libvirt, f->stop_at);
+    if (t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY)
+      look(t), last_look = false;
+    note_times(f);
+    if (!t->need_look) mark_clean(t);
+    scan(f);
+    drains_tend(t, NO_TIME);
+    if (finished(t)) {
+      /* safety: F21: look once more, after everything: something may have restarted it */
+      if (last_look) break;
+      look(t), last_look = true;
+      continue;
+    }
+    hear(f, 5);
+  }
+  tick(f);
+  f->times.end = t->now;
+}
+void engine_wait_for_disk(struct fence *f) {
+  int64_t until = f->table.now + 500;
+  if (until > f->stop_at) until = f->stop_at;
+  while (!f->disk_answered && f->table.now < until) hear(f, 20);
+}

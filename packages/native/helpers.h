@@ -1,0 +1,27 @@
+#pragma once
+// Helper processes, made at set-up: only they start virsh or touch the VMs' storage and the state disk.
+// The main process gives them work through shared memory and never waits for one without limit.
+#include "order.h"
+
+enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, ASK_FILES = 4, MAX_WORDS = 120000 };
+enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST };
+
+struct options { char run[2048], state[2048], uri[1024], virsh[2048]; };
+struct report { enum job job; int rc; uint32_t item, turn; const char *text; int ask; bool late; };
+
+/** Makes the helpers. Nothing is forked by the main process after this. */
+bool helpers_begin(const struct options *options, struct order *order);
+/** False if there is no free helper now. `until` is when it is ended. */
+bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until);
+/** The words for virsh of the next question: written by the main process, read by the helper. */
+char *helpers_words(void);
+/** Waits up to `wait_ms`; then takes one report, if there is one. */
+void helpers_wait(int wait_ms);
+bool helpers_next(int64_t now, struct report *report);
+/** What virsh said: out (0) or err (1). */
+size_t helpers_said(int ask, int which, char *buffer, size_t room);
+bool helpers_own(int pid, int group);
+/** Flushes at work that began less than `young_ms` ago: one that hangs longer no longer counts. */
+int helpers_flushing(int64_t now, int young_ms);
+/** Only kill(2): fit for a signal handler. */
+void helpers_end(void);

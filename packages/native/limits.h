@@ -1,0 +1,16 @@
+#pragma once
+// Every buffer and every wait of the program has its bound here.
+#define MAX_LINE 262144       /* one line of the order */
+#define MAX_INPUT 4194304     /* the whole order */
+#define MAX_VMS 500
+#define MAX_DISKS 64          /* of one VM */
+#define MAX_ALL_DISKS (MAX_VMS * MAX_DISKS)
+#define MAX_PROCS 4096        /* remembered processes */
+#define MAX_DAEMONS 64
+#define MAX_WRITERS 1024
+#define MAX_DRAINS 16         /* flushes at work that do not hang yet */
+#define MAX_DESTROYS 32
+#define MAX_CMDLINE 262144
+#define MAX_NAME 256
+#define LOOK_EVERY 250        /* ms; what was started meanwhile is found while there is time to end it */
+#define ASK_FIRST 60          /* ms; a destroy holds the VM's lock for 200 ms, so libvirt is asked before */

@@ -1,0 +1,41 @@
+#pragma once
+// What /proc says: pure parsing of its texts, and thin readers that tell "gone" from "could not look".
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum seen { SEEN, GONE, NOT_SEEN };
+#define PROC_EXITING 0x00000004u /* PF_EXITING */
+#define PROC_KTHREAD 0x00200000u /* PF_KTHREAD */
+
+struct stat_line {
+  char comm[64], state;
+  int parent, group;
+  unsigned flags;
+  long threads;
+  uint64_t start;
+};
+bool stat_parse(const char *text, size_t length, struct stat_line *out);
+/** flags of /proc/PID/fdinfo/N; false if there is no such line. */
+bool fdinfo_flags(const char *text, size_t length, unsigned *flags);
+/** True while the text of /proc/net/tcp{,6} shows nothing that a dead process left to be sent. */
+bool tcp_line_drained(const char *line, size_t length);
+static inline bool is_ending(const struct stat_line *s) {
+  return s->state == 'Z' || s->state == 'X' || (s->flags & PROC_EXITING);
+}
+
+/** The whole file or its first `room` bytes; SEEN, or NOT_SEEN with errno set. Never blocks on a fifo. */
+enum seen read_text(const char *path, char *buffer, size_t room, size_t *length);
+enum seen read_stat(int pid, struct stat_line *out);
+/** SEEN also for an empty one (a zombie, a process that wiped it, a kernel thread). */
+enum seen read_cmdline(int pid, int tid, char *buffer, size_t room, size_t *length);
+/** Only the kernel's ESRCH means "gone". */
+bool is_gone(int pid);
+/** Gone, its number another's, or a zombie alone; nothing else. */
+bool is_dead(int pid, uint64_t start);
+
+/** Entries of a directory that are numbers; NOT_SEEN (errno) if the list may not be whole. */
+struct numbers { int directory; char buffer[32768]; long at, filled; };
+enum seen numbers_open(struct numbers *n, const char *path);
+enum seen numbers_next(struct numbers *n, int *number); /* GONE at the end */
+void numbers_close(struct numbers *n);
