@@ -286,4 +286,59 @@ onRealProcesses('the fence program: runs, starts and libvirt', () => {
     });
     expect(out.slice(-3)).toEqual(['alive new', 'gone old', '0']);
   });
+
+  const WITHOUT_MEMORY = (at: string): string =>
+    `export ENOMEM_IN=fenceline-fence ENOMEM_AT=${at}
+     DEADLINE=1200 LD_PRELOAD=$TOOLS/ENOMEM.so fence 7 ${DISK}`;
+
+  (haveGcc ? test : test.skip)(
+    'F35: a record of a run that can not be opened may name a newer one: not touched, not dead',
+    async () => {
+      const { out } = await play({
+        script: `
+          qemu -uuid $VM; mkdir run/runs; echo "8 $LAST $(starttime $LAST)" >run/runs/$VM
+          ${WITHOUT_MEMORY('$PWD/run/runs/$VM')}; alive $LAST newer`,
+      });
+      expect(out.at(-1)).toBe('alive newer');
+      expect(verdictOf(out)).toBe('unattributed');
+    },
+  );
+
+  (haveGcc ? test : test.skip)(
+    'F34: a record of a start that can not be opened is not one that is not there',
+    async () => {
+      const { out } = await play({
+        script: `
+          mkdir run/grants; sleep 1000 & echo "7 $! $(starttime $!)" >run/grants/$VM
+          ${WITHOUT_MEMORY('$PWD/run/grants/$VM')}`,
+      });
+      expect(verdictOf(out)).toBe('unattributed');
+    },
+  );
+
+  (haveGcc ? test : test.skip)(
+    'F21: a process whose arguments can not be opened may be the VM under another name',
+    async () => {
+      const { out } = await play({
+        script: `
+          ( exec -a /usr/bin/qemu-system-x86_64 bash -c "printf vm >/proc/\\$\\$/comm; $SPIN" -uuid $VM ) & LAST=$!
+          settle; until [[ $(cat /proc/$LAST/comm) == vm ]]; do sleep 0.01; done
+          ${WITHOUT_MEMORY('/proc/$LAST/cmdline')}`,
+      });
+      expect(verdictOf(out)).toBe('unattributed');
+    },
+  );
+
+  test('F20a: a side process of a VM with a long name, which libvirt cuts in its paths', async () => {
+    const { out } = await play({
+      script: `
+        named /usr/libexec/virtiofsd --fd=3 -o source=/x --socket=/y/domain-4-a-name-of-more-than-/fs0.sock
+        SIDE=$LAST
+        named /usr/libexec/virtiofsd --fd=3 -o source=/x --socket=/y/domain-5-a-name-of-more-than-/fs0.sock
+        THEIRS=$LAST
+        qemu -name guest=a-name-of-more-than-twenty -uuid $VM -chardev path=/y/domain-4-a-name-of-more-than-/m.sock
+        fence 7; alive $SIDE own; alive $THEIRS theirs`,
+    });
+    expect(out.slice(-2)).toEqual(['gone own', 'alive theirs']);
+  });
 });
