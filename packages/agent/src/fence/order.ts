@@ -4,6 +4,10 @@ import { dashed, DomainError, MAX_VMS_PER_FENCE, type FenceVm } from '@fenceline
 export const PROGRAM_PROTOCOL = 1;
 /** First line of the program. */
 export const PROGRAM_GREETING = `fenceline-fence ${PROGRAM_PROTOCOL}`;
+/** The program's first line: this version of the protocol, then words that may be unknown here. */
+export function isGreeting(line: string): boolean {
+  return line === PROGRAM_GREETING || line.startsWith(`${PROGRAM_GREETING} `);
+}
 /** First line of the peer. */
 export const PEER_GREETING = `fenceline-peer ${PROGRAM_PROTOCOL}`;
 

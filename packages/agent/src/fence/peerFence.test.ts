@@ -35,6 +35,7 @@ function fakeSession(
   return {
     ended,
     writeLine: (line) => void input.push(line),
+    endInput: () => undefined,
     nextLine: async () => {
       const answer = lines ?? program(input);
       if (answer === 'silent') return closed;

@@ -1,5 +1,5 @@
 import { BARRIERS, dashed, DRAINED, type BarrierKind, type Drained } from '@fenceline/protocol';
-import { decodeSource, PROGRAM_GREETING, type FenceOrder } from './order.js';
+import { decodeSource, isGreeting, type FenceOrder } from './order.js';
 
 /** A process that the program found before it killed anything. */
 export interface FoundProcess {
@@ -87,7 +87,7 @@ export class AnswerReader {
   push(line: string): void {
     if (this.#first) {
       this.#first = false;
-      this.#answer.greeted = line === PROGRAM_GREETING;
+      this.#answer.greeted = isGreeting(line);
       return;
     }
     if (!this.#answer.greeted) return;

@@ -22,6 +22,11 @@ export interface ProgramSession {
   /** Sends one line. Never throws and never waits; lost if the session has ended. */
   writeLine(line: string): void;
   /**
+   * No line will follow: a program that can serve several orders ends after this one. Never throws
+   * and never waits.
+   */
+  endInput(): void;
+  /**
    * The next line, or undefined when no more will come. One caller at a time. Waits without limit
    * of its own: `close` settles it.
    */

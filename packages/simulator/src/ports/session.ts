@@ -45,6 +45,8 @@ export function startProgram(host: SimHost, clock: Clock, wires: Connection): Pr
   });
   return {
     writeLine: (line) => wires.there(() => feed(input, line)),
+    // The simulated program ends after its order in any case.
+    endInput: () => undefined,
     nextLine: () => read(output),
     ended,
     // A peer that goes away does not stop a fence that has begun; its deadline does.

@@ -9,6 +9,8 @@ const MAX_LINE_CHARS = 8_192;
 export interface LineSessionOptions {
   maxOutputBytes: number;
   write: (line: string) => void;
+  /** The other side sees the end of its input. */
+  endInput: () => void;
   /** Ends everything of the session on this side; called once. */
   destroy: () => void;
 }
@@ -63,6 +65,10 @@ export class LineSession implements ProgramSession {
 
   writeLine(line: string): void {
     if (!this.#destroyed && !this.#over) this.#options.write(`${line}\n`);
+  }
+
+  endInput(): void {
+    if (!this.#destroyed && !this.#over) this.#options.endInput();
   }
 
   nextLine(): Promise<string | undefined> {
