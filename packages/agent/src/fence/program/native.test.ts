@@ -36,7 +36,7 @@ onProgram('native', 'what it asks of the kernel', (play) => {
       virsh: 'running',
       script: `
         qemu -uuid $VM; mkdir run/runs run/grants; echo "7 $LAST $(starttime $LAST)" >run/runs/$VM
-        { DEADLINE=15000 order 7 ${DISK} disk=rbd:pool/image; } >order.txt
+        { DEADLINE=15000 GRACE=1500 order 7 ${DISK} disk=rbd:pool/image; } >order.txt
         strace -f -qq -s 300 -e trace=%process,%file,%memory,memfd_create,fdatasync,write -o trace $PROGRAM <order.txt
         echo "run $PWD/run"; cat trace`,
     });
