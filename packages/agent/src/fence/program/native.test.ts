@@ -94,6 +94,30 @@ onProgram('native', 'what it asks of the kernel', (play) => {
     expect(out).toContain(`oom ${linesOf(out, 'may').length > 0 ? -1000 : 0}`);
   });
 
+  test.each([
+    ['ln img other; exec 3>>other', 'other-writer', 'a hard link'],
+    [
+      'mkdir m; mount --bind . m; exec 3>>m/img',
+      'other-writer',
+      'a bind mount, in a mount namespace of its own',
+    ],
+    ['ln img other; exec 3<other', 'dead', 'a reader'],
+    ['cp img other; exec 3>>other', 'dead', 'another file'],
+    [
+      'mkdir m; mount -t tmpfs t m; : >m/a; until [[ $(stat -c %i m/a) -ge 9 ]]; do rm m/a; : >m/a; done; exec 3>>m/a',
+      'dead',
+      'a file of another file system',
+    ],
+  ])('F20a: a writer by another name: %s: %s (%s)', async (opens, verdict) => {
+    const { out } = await play({
+      script: `unshare --mount bash -c '${opens}; exec -a backup bash -c "$1"' _ "$SPIN" & LAST=$!
+        until [[ $(readlink /proc/$LAST/fd/3) == /* ]]; do sleep 0.01; done
+        fence 7 ${DISK}; echo $LAST`,
+    });
+    expect(verdictOf(out)).toBe(verdict);
+    expect(linesOf(out, 'writer')).toHaveLength(verdict === 'dead' ? 0 : 1);
+  });
+
   test('F35: the records of many VMs come from one list: a newer run is left alone', async () => {
     const { out } = await play({
       script: `

@@ -186,6 +186,14 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
     }
   });
 
+  test('F20a: a mount that can not be asked for may be that of the disk', async () => {
+    const { out } = await run(
+      `ln img other; ( exec 3>>other; exec -a backup bash -c "$SPIN" ) & LAST=$!; settle; give
+       inject INJECT_CALL=open INJECT_PATH=/proc/$LAST/mountinfo INJECT_DO=12`,
+    );
+    expect(verdictOf(out)).toBe('other-writer');
+  });
+
   test('F20: a number that became another process is that other process', async () => {
     const { out } = await run(
       `qemu -uuid $VM; FIRST=$LAST; give
