@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // The planted bugs of the native fence program (run.mjs tells how).
 //
-//   scripts/node packages/agent/test/plantedBugs/native.mjs [PART OF A NAME (then without checking
-//   first that everything passes)]
+//   scripts/node packages/agent/test/plantedBugs/native.mjs [--check | PART OF A NAME]
+//
+// --check plants nothing, and says whether a safety line lacks a bug. With a part of a name it isn't
+// looked first whether everything passes.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plantBugs } from './run.mjs';

@@ -32,6 +32,11 @@ export function plantBugs({
   unwatched = true,
   testNames = '',
 }) {
+  if (process.argv[2] === '--check') {
+    const problems = withoutBug(join(ROOT, folder), isSource, bugs);
+    process.stdout.write(problems.map((problem) => `problem: ${problem}\n`).join(''));
+    return problems.length === 0 ? 0 : 1;
+  }
   const copy = mkdtempSync(join(tmpdir(), 'planted-bugs-'));
   try {
     copyTo(copy);
@@ -61,6 +66,9 @@ function copyTo(copy) {
     recursive: true,
     filter: (path) => !path.includes('/native/build'),
   });
+  // A planted bug may leave something unused.
+  const makefile = join(copy, 'packages/native/Makefile');
+  writeFileSync(makefile, readFileSync(makefile, 'utf8').replace('-Wall -Wextra -Werror', '-w'));
   cpSync(join(ROOT, 'packages/agent/package.json'), join(copy, 'packages/agent/package.json'));
   cpSync(join(ROOT, 'jest.config.js'), join(copy, 'jest.config.js'));
   writeFileSync(join(copy, 'package.json'), '{"type":"module"}');
@@ -68,7 +76,7 @@ function copyTo(copy) {
 }
 
 /** Safety lines with no bug in the lines around them, and bugs whose place is gone. */
-export function withoutBug(folder, isSource, bugs) {
+function withoutBug(folder, isSource, bugs) {
   const lost = bugs.filter(
     ({ file, from }) => readFileSync(join(folder, file), 'utf8').split(from).length !== 2,
   );
@@ -123,7 +131,9 @@ function passes(copy, test, names) {
   );
   // A bug that doesn't compile, or a name that no test bears, shows nothing.
   const ran = /Tests: +(?:\d+ failed|(?:\d+ skipped, )?\d+ passed)/.test(result.stderr);
-  const broken = /gcc|error:.*\.c:|\.c:\d+:\d+: error/.test(result.stderr);
-  if (names !== '' && (!ran || broken)) throw new Error(`${test} -t ${names}: ${result.stderr}`);
+  const broken = /\.c:\d+:\d+: error/.test(result.stderr);
+  if (names !== '' && (!ran || broken))
+    process.stdout.write(`problem: ${test} -t ${names}: nothing ran, or it does not compile\n`);
+  if (names !== '' && (!ran || broken)) return true;
   return result.status === 0;
 }
