@@ -31,6 +31,8 @@ export async function runOrder(
 ): Promise<OrderResult> {
   const reader = new AnswerReader(order);
   for (const line of encodeOrder(order)) session.writeLine(line);
+  // One order: a program that could take more of them must not wait for the next.
+  session.endInput();
   try {
     const end = await withLimit(
       { clock: limits.clock, ms: limits.limitMs, what: 'fence program', signal: limits.signal },

@@ -14,6 +14,8 @@ export function channelSession(
   const session = new LineSession({
     ...options,
     write: (line) => void channel.write(line),
+    // Closes only our direction: the answer still comes.
+    endInput: () => void channel.end(),
   });
   const finish = (): void => session.end(how);
   channel.on('data', (chunk: Buffer) => session.stdout(chunk));

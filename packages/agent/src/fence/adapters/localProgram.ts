@@ -48,6 +48,7 @@ function childSession(
   const session = new LineSession({
     maxOutputBytes,
     write: (line) => void child.stdin?.write(line),
+    endInput: () => void child.stdin?.end(),
     destroy: () => {
       timer.cancel();
       // The program hears the end of its input too late; TERM lets it stop its helpers first.
