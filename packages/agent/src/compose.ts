@@ -62,15 +62,14 @@ async function realPorts(
   const { runDir, stateDir, host, libvirt } = config;
   const { uri, virsh, timeoutMs } = libvirt;
   const clock = systemClock;
+  const program = { stateDir, runDir, libvirtUri: uri };
   const fenceAccess = fileFenceAccess({
-    stateDir,
-    runDir,
-    libvirtUri: uri,
+    ...program,
     authorizedKeysFile: host.authorizedKeys,
   });
   // Both at once, so that a first start shows what is wrong with the state directory.
   await fenceAccess.privateKey();
-  await fenceAccess.installProgram();
+  log.info('fence program installed', { ...(await fenceAccess.installProgram()) });
   return {
     clock,
     random: systemRandom,
@@ -83,13 +82,7 @@ async function realPorts(
     fenceAccess,
     orderTokens: fileOrderTokens(runDir),
     dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
-    fenceProgram: localProgram({
-      clock,
-      programFile: fenceAccess.programFile,
-      runDir,
-      stateDir,
-      libvirtUri: uri,
-    }),
+    fenceProgram: localProgram({ clock, ...program }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
   };

@@ -3,18 +3,18 @@ import { dashed, DomainError, MAX_VMS_PER_FENCE, type FenceVm } from '@fenceline
 
 /** Version of the fence program protocol that is spoken here; others are refused. */
 export const PROGRAM_PROTOCOL = 1;
-/** First line of the program, and what it says of itself behind that. */
-const PROGRAM_GREETING = new RegExp(`^fenceline-fence ${PROGRAM_PROTOCOL}(?: .*)?$`);
+/** First line of the program. */
+export const PROGRAM_GREETING = `fenceline-fence ${PROGRAM_PROTOCOL}`;
+/** The program's first line: this version of the protocol, then words that may be unknown here. */
+export function isGreeting(line: string): boolean {
+  return line === PROGRAM_GREETING || line.startsWith(`${PROGRAM_GREETING} `);
+}
 /** First line of the peer. */
 export const PEER_GREETING = `fenceline-peer ${PROGRAM_PROTOCOL}`;
 
-/**
- * What the program's first line says: whether one session may carry several orders (F27). Undefined:
- * another protocol. Words that are not known here are ignored.
- */
-export function readGreeting(line: string): { manyOrders: boolean } | undefined {
-  if (!PROGRAM_GREETING.test(line)) return undefined;
-  return { manyOrders: line.split(' ').includes('line=1') };
+/** One session of this program may carry several orders, one after the other (F27). */
+export function takesManyOrders(greeting: string): boolean {
+  return isGreeting(greeting) && greeting.split(' ').includes('line=1');
 }
 
 /** What the program is asked to do: close these runs, or (`count`) only look for them. */

@@ -1,5 +1,5 @@
 import { BARRIERS, dashed, DRAINED, type BarrierKind, type Drained } from '@fenceline/protocol';
-import { decodeSource, readGreeting, type FenceOrder } from './order.js';
+import { decodeSource, isGreeting, type FenceOrder } from './order.js';
 
 /** A process that the program found before it killed anything. */
 export interface FoundProcess {
@@ -89,7 +89,7 @@ export class AnswerReader {
   push(line: string): void {
     if (this.#first) {
       this.#first = false;
-      this.#answer.greeted = readGreeting(line) !== undefined;
+      this.#answer.greeted = isGreeting(line);
       return;
     }
     if (!this.#answer.greeted) return;

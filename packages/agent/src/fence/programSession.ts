@@ -22,8 +22,8 @@ export interface ProgramSession {
   /** Sends one line. Never throws and never waits; lost if the session has ended. */
   writeLine(line: string): void;
   /**
-   * Nothing more will be written: a program that serves several orders answers what it has got and
-   * exits. Repeating is harmless.
+   * No line will follow: a program that can serve several orders ends after this one. Never throws
+   * and never waits.
    */
   endInput(): void;
   /** Bytes and digest of the output are counted anew from here, up to this bound: the next order. */

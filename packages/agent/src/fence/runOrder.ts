@@ -31,7 +31,6 @@ export async function runOrder(
 ): Promise<OrderResult> {
   const reader = new AnswerReader(order);
   for (const line of encodeOrder(order)) session.writeLine(line);
-  // One order: a program that could take more of them must not wait for the next.
   session.endInput();
   try {
     const end = await withLimit(

@@ -14,8 +14,7 @@ export function channelSession(
   const session = new LineSession({
     ...options,
     write: (line) => void channel.write(line),
-    // Closes only our direction: the answer still comes.
-    endInput: () => void channel.end(),
+    endInput: () => channel.end(),
   });
   const finish = (): void => session.end(how);
   channel.on('data', (chunk: Buffer) => session.stdout(chunk));

@@ -9,7 +9,7 @@ const MAX_LINE_CHARS = 8_192;
 export interface LineSessionOptions {
   maxOutputBytes: number;
   write: (line: string) => void;
-  /** Tells the other side that no more lines will come. */
+  /** The other side sees the end of its input. */
   endInput: () => void;
   /** Ends everything of the session on this side; called once. */
   destroy: () => void;

@@ -8,7 +8,7 @@ import {
   type Random,
 } from '@fenceline/common';
 import { dashed, type FenceLineState, type FenceNeighbour } from '@fenceline/protocol';
-import { PEER_GREETING, readGreeting } from '../order.js';
+import { isGreeting, PEER_GREETING, takesManyOrders } from '../order.js';
 import type { ProgramSession } from '../programSession.js';
 import type { Dialed, SshDialer } from '../sshDialer.js';
 import { pauseMs } from './backoffRules.js';
@@ -148,12 +148,12 @@ export class FenceLine {
   }
 
   async #greet({ session }: Extract<Dialed, { ok: true }>, leftMs: () => number): Promise<Laid> {
-    const greeting = readGreeting((await this.#firstLine(session, leftMs())) ?? '');
-    if (greeting?.manyOrders !== true) {
+    const greeting = (await this.#firstLine(session, leftMs())) ?? '';
+    if (!takesManyOrders(greeting)) {
       session.close();
-      return greeting === undefined
-        ? { state: 'broken', why: 'what answers there is not the fence program' }
-        : { state: 'unsupported', why: 'the fence program there takes one order per session' };
+      return isGreeting(greeting)
+        ? { state: 'unsupported', why: 'the fence program there takes one order per session' }
+        : { state: 'broken', why: 'what answers there is not the fence program' };
     }
     session.writeLine(PEER_GREETING);
     const line = new StandingLine(session, this.ports.clock);
