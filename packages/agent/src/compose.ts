@@ -9,6 +9,7 @@ import {
 import { composeAgent, type AgentPorts } from './agentCore.js';
 import type { AgentConfig } from './config.js';
 import { fileFenceAccess } from './fence/adapters/fileFenceAccess.js';
+import { fileOrderTokens } from './fence/adapters/fileOrderTokens.js';
 import { localProgram } from './fence/adapters/localProgram.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
@@ -79,6 +80,7 @@ async function realPorts(
     state: fileHostState({ runDir, stateDir }),
     host: linuxHost(host),
     fenceAccess,
+    orderTokens: fileOrderTokens(runDir),
     dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
     fenceProgram: localProgram({ clock, ...program }),
     echo: httpsEcho(tls),

@@ -69,14 +69,16 @@ const REFUSED = /^refused ([a-z-]{1,32})(?: .*)?$/;
  */
 export class AnswerReader {
   readonly #answer: ProgramAnswer;
-  #first = true;
+  #first: boolean;
 
-  constructor(order: FenceOrder) {
+  /** @param greeted the session's greeting came with an earlier order, or before the first one. */
+  constructor(order: FenceOrder, { greeted = false }: { greeted?: boolean } = {}) {
     const vms = order.vms.map((vm): [string, VmAnswer] => [
       dashed(vm.vmUuid),
       { found: [], disks: [], writers: [] },
     ]);
-    this.#answer = { greeted: false, vms: new Map(vms) };
+    this.#first = !greeted;
+    this.#answer = { greeted, vms: new Map(vms) };
   }
 
   get answer(): ProgramAnswer {

@@ -26,6 +26,8 @@ export interface ProgramSession {
    * and never waits.
    */
   endInput(): void;
+  /** Bytes and digest of the output are counted anew from here, up to this bound: the next order. */
+  countAnew(maxOutputBytes: number): void;
   /**
    * The next line, or undefined when no more will come. One caller at a time. Waits without limit
    * of its own: `close` settles it.
@@ -35,7 +37,7 @@ export interface ProgramSession {
   readonly ended: Promise<SessionEnd>;
   /** Ends the session and everything of it on this side, at once. Repeating is harmless. */
   close(): void;
-  /** What has come so far. */
+  /** What has come so far, since `countAnew` if it was called. */
   output(): OutputSummary;
 }
 
