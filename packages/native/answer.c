@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static char waiting[1048576], line[8192];
@@ -42,7 +43,11 @@ void answer_flush(int64_t until) {
   }
 }
 bool answer_given(void) { return filled == 0 && !closed; }
-void answer_close(void) { close(1); }
+void answer_close(void) {
+  shutdown(1, SHUT_WR); /* a socket is open as long as its other number is */
+  close(1);
+}
+void answer_forget(void) { filled = 0, closed = false; }
 
 void say(const char *format, ...) {
   va_list values;

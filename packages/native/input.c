@@ -57,3 +57,4 @@ bool input_ended(void) {
   if (n > 0) filled = (size_t)n;
   return n == 0;
 }
+void input_forget(void) { filled = given = total = 0; }

@@ -7,3 +7,5 @@ const char *input_line(int limit_ms, size_t *length, const char **why);
 void input_begin(void);
 /** The peer has closed its side and everything is read. Does not wait. */
 bool input_ended(void);
+/** What the guest before has left is nobody's any more. */
+void input_forget(void);

@@ -4,6 +4,7 @@
 // standard input; SSH_ORIGINAL_COMMAND and other arguments are ignored (F18).
 #include "answer.h"
 #include "clock.h"
+#include "guests.h"
 #include "handle.h"
 #include "memory.h"
 #include "number.h"
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 static struct session session;
+static int workers; /* 0: one session, on standard input */
 
 static void on_term(int signal_number) {
   (void)signal_number;
@@ -26,6 +28,10 @@ static void on_term(int signal_number) {
 
 static void take(char *to, size_t room, const char *value) {
   if (value && value[0] && strlen(value) < room) strcpy(to, value);
+}
+static int workers_of(const char *value) {
+  int64_t n;
+  return number_parse(value, strlen(value), &n) && n >= 1 && n <= MAX_WORKERS ? (int)n : 4;
 }
 static int64_t idle_ms(const char *value) {
   int64_t seconds;
@@ -49,6 +55,7 @@ static void read_options(struct options *o, int argc, char **argv) {
     else if (strcmp(argv[i], "--state-dir") == 0) take(o->state, sizeof o->state, value), i++;
     else if (strcmp(argv[i], "--uri") == 0) take(o->uri, sizeof o->uri, value), i++;
     else if (strcmp(argv[i], "--virsh") == 0) take(o->virsh, sizeof o->virsh, value), i++;
+    else if (strcmp(argv[i], "--listen") == 0) workers = workers_of(value), i++;
     else if (strcmp(argv[i], "--idle-sec") == 0) o->idle_ms = idle_ms(value), i++;
   }
   const char *path = getenv("FENCELINE_PATH");
@@ -81,21 +88,29 @@ static void handle_signals(void) {
   sigaction(SIGTERM, &action, NULL);
 }
 
+/** All that an order needs is there before the peer hears of us (F26). */
+static const char *prepare(struct session *s) {
+  /* Shared with the helpers, which are made before the order has come. */
+  s->order = mmap(NULL, sizeof *s->order, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  bool helped = s->order != MAP_FAILED && helpers_begin(&s->options, s->order);
+  protect();
+  if (!helped || !handles_begin(helpers_bell()) || !session_room(s, FIRST_SIZE))
+    return "no-helpers processes or memory are short";
+  return clock_begin() == 0 ? NULL : "no-clock no watchdog";
+}
+static bool prepare_worker(struct session *s) { return prepare(s) == NULL; }
+
 int main(int argc, char **argv) {
   read_options(&session.options, argc, argv);
   umask(077);
   handle_signals();
-  /* Shared with the helpers, which are made before the order has come. */
-  session.order = mmap(NULL, sizeof *session.order, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (session.order == MAP_FAILED) return 1;
-  bool helped = helpers_begin(&session.options, session.order);
-  protect();
-  /* All that an order needs is there before the peer hears of us (F26). */
-  bool ready = helped && handles_begin(helpers_bell()) && session_room(&session, FIRST_SIZE);
-  bool timed = clock_begin() == 0;
-  say("fenceline-fence 1 line=1");
-  if (!ready) session_refuse(&session, "no-helpers processes or memory are short");
-  if (!timed) session_refuse(&session, "no-clock no watchdog");
+  if (workers > 0) {
+    protect();
+    return guests_serve(&session, workers, prepare_worker);
+  }
+  const char *why = prepare(&session);
+  session_greet();
+  if (why) session_refuse(&session, why);
   int status = session_serve(&session);
   session_cleanup(&session);
   return status;

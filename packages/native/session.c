@@ -36,6 +36,7 @@ void session_cleanup(struct session *s) {
 void session_refuse(struct session *s, const char *why) {
   say("refused %s", why);
   answer_flush(clock_ms() + 1000);
+  if (s->receives) longjmp(s->refused, 1);
   session_cleanup(s);
   exit(2);
 }
@@ -154,17 +155,21 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   say_end(s);
   answer_flush(f->times.begun + deadline - 20);
 }
+/** False: what hangs of this order leaves too little for another one. */
+static bool clear_away(struct session *s) {
+  remove_work_dir(s);
+  if (s->fence.witness_file >= 0) close(s->fence.witness_file);
+  s->fence.witness_file = -1;
+  table_end(&s->fence.table);
+  /* safety: F17, F25: what hangs of this order neither works on in the next nor takes its helpers away */
+  return helpers_renew() >= 0 && clock_watchdog(0) == 0;
+}
 /** False: no further order can be served. */
 static bool end_order(struct session *s) {
   /* A peer without a further order waits for the end of the output, not for the tidying up. */
   bool over = !answer_given() || input_ended();
   if (over) answer_close();
-  remove_work_dir(s);
-  if (s->fence.witness_file >= 0) close(s->fence.witness_file);
-  table_end(&s->fence.table);
-  /* safety: F17, F25: what hangs of this order neither works on in the next nor takes its helpers away */
-  if (over || helpers_renew() < 0) return false;
-  return clock_watchdog(0) == 0;
+  return clear_away(s) && !over;
 }
 static void pong(struct session *s, const char *nonce) {
   self_read(&s->self, &s->options);
@@ -189,4 +194,15 @@ int session_serve(struct session *s) {
       if (!end_order(s)) return 0;
     }
   }
+}
+void session_greet(void) { say("fenceline-fence 1 line=1"); }
+bool session_receive(struct session *s) {
+  s->receives = true;
+  engine_begin(&s->fence);
+  if (setjmp(s->refused) == 0) {
+    session_greet();
+    session_serve(s);
+  }
+  answer_close();
+  return clear_away(s);
 }

@@ -2,6 +2,7 @@
 // One peer's session: its orders, one after the other.
 #include "engine.h"
 #include "self.h"
+#include <setjmp.h>
 
 struct session {
   struct options options;
@@ -10,11 +11,17 @@ struct session {
   struct order *order;
   const char *control;
   char work_dir[4200]; /* empty while there is none */
+  bool receives;      /* one guest after the other: a refusal ends the session, not the program */
+  jmp_buf refused;
 };
 
 /** Answers pings and orders until the peer goes away or is silent for too long; the exit status. */
 int session_serve(struct session *s);
-/** Says why, ends everything, and the program. */
+/** One guest's whole session, in a process that has others after it; false: it can serve no further one. */
+bool session_receive(struct session *s);
+/** The first line of every session. */
+void session_greet(void);
+/** Says why, ends everything, and the program (or the guest's session). */
 void session_refuse(struct session *s, const char *why) __attribute__((noreturn));
 /** Only what a signal handler may call: no helper and no file of ours is left. */
 void session_cleanup(struct session *s);

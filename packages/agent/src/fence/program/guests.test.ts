@@ -1,0 +1,118 @@
+import { expect, test } from '@jest/globals';
+import {
+  DISK,
+  NONCE,
+  VM,
+  linesOf,
+  onProgram,
+  useTools,
+  verdictOf,
+} from '../../../test/fenceProgramHost.js';
+
+useTools();
+
+const TOKEN = '0123456789abcdef0123456789abcdef';
+const PINGS = ['aabbccddeeff0011', '1100ffeeddccbbaa'];
+
+// `guest` speaks with RUN/fence.sock: what comes on its standard input, then the end of it.
+const GUEST = `
+cat >guest.js <<'END'
+const socket = require('node:net').connect({ path: 'run/fence.sock', allowHalfOpen: true });
+socket.on('error', (error) => { console.log(error.code); process.exit(1); });
+process.stdin.pipe(socket);
+socket.pipe(process.stdout);
+END
+guest() { timeout 15 '${process.execPath}' guest.js; }
+listen() { # WORKERS OPTIONS…
+  exec {said}< <(exec $PROGRAM --listen "$@" 2>&1); KEEPER=$!
+  read -t 10 -u $said line; echo "$line"
+}
+workers() { local pid; for pid in $(</proc/$KEEPER/task/$KEEPER/children); do echo $pid; done; }
+`;
+
+onProgram('native', 'the second way in (F27)', (play) => {
+  test('F27: an order over the local socket is answered as over standard input', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 2; stat -c 'mode %a' run/fence.sock
+        qemu -uuid $VM; order 7 ${DISK} | guest; alive $LAST qemu`,
+    });
+    expect(out.slice(0, 3)).toEqual(['listening', 'mode 700', 'fenceline-fence 1 line=1']);
+    expect(verdictOf(out)).toBe('dead');
+    expect(out.at(-2)).toMatch(new RegExp(`^end ${NONCE} .* control=ok`));
+    expect(out.at(-1)).toBe('gone qemu');
+  });
+
+  test('F27: one guest after the other is served by the same process, and none hears of the other', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 1; workers >before
+        for epoch in 7 8 9; do
+          qemu -uuid $VM -fw_cfg $(mark $epoch); order $epoch ${DISK} | guest | tee answer.$epoch | grep ^verdict
+          grep -c ^pid answer.$epoch; grep -c ^fenceline-fence answer.$epoch
+        done
+        workers | cmp - before && echo same`,
+    });
+    const perGuest = [`verdict ${VM} dead barrier=disk`, '1', '1'];
+    expect(out).toEqual(['listening', ...perGuest, ...perGuest, ...perGuest, 'same']);
+  });
+
+  test('F29a: an order without its token is refused, and that costs no worker', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        mkdir run/tokens; : >run/tokens/${TOKEN}
+        listen 1 --tokens; workers >before
+        qemu -uuid $VM
+        order 7 ${DISK} | guest | tail -1
+        alive $LAST qemu
+        order 7 ${DISK} | sed 's/token=-/token=${TOKEN}/' | guest | grep ^verdict
+        ls run/tokens; alive $LAST qemu
+        workers | cmp - before && echo same`,
+    });
+    expect(out).toEqual([
+      'listening',
+      'refused bad-order-token not one of this host',
+      'alive qemu',
+      `verdict ${VM} dead barrier=disk`,
+      'gone qemu',
+      'same',
+    ]);
+  });
+
+  test('F27: a line over it serves pings and several orders', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 1; qemu -uuid $VM
+        { echo 'fenceline-peer 1'; echo 'ping ${PINGS[0]}'; order 7 ${DISK} | tail -n +2
+          echo 'ping ${PINGS[1]}'; order 8 ${DISK} | tail -n +2; } | guest`,
+    });
+    expect(linesOf(out, 'pong').map((line) => line.split(' ')[1])).toEqual(PINGS);
+    expect(linesOf(out, 'verdict').map((line) => line.split(' ')[2])).toEqual(['dead', 'dead']);
+  });
+
+  test('F25: a guest that leaves in the middle stops no fence, and the next one is served', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 1; qemu -uuid $VM
+        { order 7 ${DISK}; sleep 0.05; } | timeout 0.3 '${process.execPath}' guest.js >/dev/null
+        for i in {1..500}; do kill -0 $LAST 2>/dev/null || break; sleep 0.01; done
+        alive $LAST qemu
+        order 7 ${DISK} | guest | grep ^verdict`,
+    });
+    expect(out).toEqual(['listening', 'gone qemu', `verdict ${VM} dead barrier=disk`]);
+  });
+
+  test('F27: a worker that was killed is replaced; without the keeper nothing is left', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 1; first=$(workers); kill -9 $first
+        for i in {1..500}; do [[ $(workers) == "$first" || -z $(workers) ]] || break; sleep 0.01; done
+        [[ $(workers) != "$first" ]] && echo replaced
+        qemu -uuid $VM; order 7 ${DISK} | guest | grep ^verdict
+        kill -9 $KEEPER
+        for i in {1..500}; do pgrep -f fenceline-fence >/dev/null || break; sleep 0.01; done
+        pgrep -cf fenceline-fence`,
+    });
+    expect(out).toEqual(['listening', 'replaced', `verdict ${VM} dead barrier=disk`, '0']);
+  });
+});

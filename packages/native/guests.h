@@ -1,0 +1,10 @@
+#pragma once
+// The second way in (F27): sessions over a local socket, for when no login can be made any more.
+#include "session.h"
+
+enum { MAX_WORKERS = 16 };
+/**
+ * Serves one guest of RUN/fence.sock after the other, in `workers` processes that are made now and live on; each
+ * is made ready by `begin`. Comes back only if that is impossible.
+ */
+int guests_serve(struct session *session, int workers, bool (*begin)(struct session *session));
