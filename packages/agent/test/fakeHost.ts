@@ -36,6 +36,7 @@ export class FakeHost {
   /** What happened, in order. */
   readonly trace: string[] = [];
   libvirtAnswers = true;
+  fenceKey = `ssh-ed25519 ${'A'.repeat(68)}`;
   /** Called in the moment in which a start waits for its go. */
   beforeGo: () => Promise<void> = async () => undefined;
   /** What libvirt says instead of starting. */
@@ -125,7 +126,9 @@ export class FakeHost {
         load1: async () => 0.5,
       },
       fenceAccess: {
-        publicKey: async () => `ssh-ed25519 ${'A'.repeat(68)}`,
+        publicKey: async () => this.fenceKey,
+        prepareKey: async () => `ssh-ed25519 ${'B'.repeat(68)}`,
+        switchKey: async (publicKey) => void (this.fenceKey = publicKey),
         install: async (siblings) =>
           void this.trace.push(`install ${siblings.map((one) => one.hostUuid).join()}`),
       },

@@ -42,6 +42,15 @@ export const agentRoutes = {
     roles: server,
     summary: 'Make the host part of its cluster: identity, fence keys of its siblings.',
   }),
+  fenceKey: route({
+    name: 'fenceKey',
+    method: 'POST',
+    path: '/host/fence/key',
+    request: host.FenceKeyCmd,
+    response: host.FenceKeyRsp,
+    roles: server,
+    summary: 'Make a new fence key, or use the one that was made.',
+  }),
   echo: route({
     name: 'echo',
     method: 'POST',

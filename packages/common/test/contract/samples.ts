@@ -135,6 +135,15 @@ export const agentSamples: Samples<typeof agentRoutes> = {
     ],
     wrongRole: 'sibling',
   },
+  fenceKey: {
+    request: { step: 'switch', fencePublicKey: KEY },
+    response: { success: true, error, fencePublicKey: KEY, nextFencePublicKey: KEY },
+    bad: [
+      { fields: { step: 'forget' }, names: 'step' },
+      { fields: { fencePublicKey: `${KEY}\n${KEY}` }, names: 'fencePublicKey' },
+    ],
+    wrongRole: 'sibling',
+  },
   echo: {
     request: { nonce: 'n-1' },
     response: { success: true, error, nonce: 'n-1', hostUuid: HOST },

@@ -78,7 +78,7 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
   });
 }
 
-type HostRoutes = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
+type HostRoutes = 'connect' | 'fenceKey' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
   const { bootId, agentInstance } = host;
@@ -99,6 +99,9 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
         ...{ ...identity, addresses, sshHostKeys, fencePublicKey },
         seeded: true,
       });
+    },
+    fenceKey: async () => {
+      throw new DomainError('NO_SUCH_ROUTE', 'its key never changes');
     },
     echo: async ({ nonce }) => ok(EchoRsp, { nonce, ...uuid() }),
     ping: async () => ok(PingRsp, { ...identity, protocolVersion: PROTOCOL_VERSION, ...uuid() }),

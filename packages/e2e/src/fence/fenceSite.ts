@@ -1,5 +1,10 @@
 import path from 'node:path';
-import { agentRoutes, type FenceOutcome, type FenceVmFromPeerCmd } from '@fenceline/protocol';
+import {
+  agentRoutes,
+  type FenceOutcome,
+  type FenceVmFromPeerCmd,
+  type SiblingKey,
+} from '@fenceline/protocol';
 import { AgentLab, type AgentHost } from '../agent/agentLab.js';
 
 /** What a peer's route answered, and how long the caller waited for it. */
@@ -60,15 +65,15 @@ export class FenceSite {
   }
 
   /** Every host lets in the keys that its siblings have now. */
-  async connectAll(): Promise<void> {
+  async connectAll(change: { without?: AgentHost; also?: SiblingKey } = {}): Promise<void> {
     const { hosts } = this.agents;
-    const connect = (agent: AgentHost, siblings: object[]) =>
+    const connect = (agent: AgentHost, siblings: SiblingKey[]) =>
       this.agents.must(agent, agentRoutes.connect, {
         ...{ hostUuid: agent.hostUuid, serverUuid: agent.hostUuid, serverVersion: '1' },
-        ...{ siblings: siblings as [], runs: [] },
+        ...{ siblings, runs: [] },
       });
-    const siblings = [];
-    for (const agent of hosts) {
+    const siblings: SiblingKey[] = change.also === undefined ? [] : [change.also];
+    for (const agent of hosts.filter((one) => one !== change.without)) {
       const { fencePublicKey } = await connect(agent, []);
       const { hostUuid, host } = agent;
       siblings.push({ hostUuid, addresses: [host.address], fencePublicKey });

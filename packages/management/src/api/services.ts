@@ -60,6 +60,15 @@ export interface HostsService {
    *   what was seen if the device did not act on exactly this host.
    */
   verifyPower(hostUuid: string): Promise<{ verifiedAt: string }>;
+  /**
+   * A new fence key for the host (F29). `untold`: names of siblings that let the former key in
+   * until they can be told.
+   * @throws CONFLICT if it is not Connected; REFUSED, unless `force`, if a sibling can't be told.
+   */
+  rotateKey(
+    hostUuid: string,
+    ask: { force: boolean },
+  ): Promise<{ fencePublicKey: string; untold: readonly string[] }>;
 }
 
 /** Work that was begun and goes on by itself; without a task if it is done already. */

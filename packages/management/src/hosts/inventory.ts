@@ -8,6 +8,7 @@ import { fromJson, type Queryable, type Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import { connectMessage, reconnectMessage } from './connect/messages.js';
 import type { Host } from './host.js';
+import type { RotateKey } from './keyRotation.js';
 import type { InventoryRepository, StoredPowerDevice } from './inventoryRepository.js';
 import type { VerifyPower } from './powerVerify.js';
 import { newHostRow, type HostRepository } from './repository.js';
@@ -55,6 +56,7 @@ export interface HostInventory {
   removePowerDevice(hostUuid: string): Promise<void>;
   powerDevice(hostUuid: string): Promise<StoredPowerDevice | undefined>;
   verifyPower: VerifyPower;
+  rotateKey: RotateKey;
 }
 
 export interface InventoryDeps {
@@ -68,6 +70,7 @@ export interface InventoryDeps {
   repository: HostRepository;
   inventory: InventoryRepository;
   verifyPower: VerifyPower;
+  rotateKey: RotateKey;
   /** The host's row is gone: forget it everywhere, tell its siblings. */
   removed: (host: Host) => Promise<void>;
 }
@@ -105,6 +108,7 @@ export function makeInventory(deps: InventoryDeps): HostInventory {
     removePowerDevice: (hostUuid) => inventory.removePowerDevice(hostUuid),
     powerDevice: (hostUuid) => inventory.powerDevice(hostUuid),
     verifyPower: deps.verifyPower,
+    rotateKey: deps.rotateKey,
   };
 }
 

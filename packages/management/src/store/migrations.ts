@@ -30,6 +30,7 @@ const inventory: Record<string, Column[]> = {
     ['sshUsername', 'text'],
     ['sshHostKeysJson', 'text'],
     ['fencePublicKey', 'text', 'null'],
+    ['nextFencePublicKey', 'text', 'null'],
     ['status', 'text'],
     ['state', 'text'],
     ['liveness', 'text'],

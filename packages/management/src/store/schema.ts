@@ -52,6 +52,8 @@ export interface HostsTable {
   /** Pinned at the first connect. JSON array. */
   sshHostKeysJson: string;
   fencePublicKey: string | null;
+  /** Of a key that is to follow: its siblings let both in until the host uses it (F29). */
+  nextFencePublicKey: string | null;
   status: HostStatus;
   state: HostState;
   liveness: Liveness;

@@ -36,6 +36,10 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
         await note('verifyPower', { hostUuid });
         return { verifiedAt: '2026-01-02T00:00:00.000Z' };
       },
+      rotateKey: async (hostUuid, ask) => {
+        await note('rotateKey', { hostUuid, ...ask });
+        return { fencePublicKey: 'ssh-ed25519 AAAA', untold: ['h2'] };
+      },
     },
     vms: fakeVms(store, note),
     tasks: {

@@ -106,4 +106,13 @@ export const hostRoutes = {
     roles: admins,
     summary: 'Switch an empty host off, read it back, on: proves device and host belong together.',
   }),
+  rotateHostKey: route({
+    name: 'rotateHostKey',
+    method: 'POST',
+    path: '/v1/hosts/:host/rotate-key',
+    request: host.RotateKeyRequest,
+    response: host.KeyRotatedView,
+    roles: admins,
+    summary: 'Give the host a new fence key; its siblings learn it first and forget the old one.',
+  }),
 } as const;

@@ -2,6 +2,7 @@ import {
   ArrayMaxSize,
   ArrayMinSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsString,
@@ -152,6 +153,19 @@ export class ConfirmDeadView {
 export class PowerVerifiedView {
   @Uuid() hostUuid = required<string>();
   @Time() verifiedAt = required<string>();
+}
+
+export class RotateKeyRequest extends HostReasonRequest {
+  /** Also if a sibling can't be told: the host can't fence that one until it is connected again. */
+  @IsBoolean() force = false;
+}
+
+export class KeyRotatedView {
+  @Uuid() hostUuid = required<string>();
+  /** The new one. */
+  @Text(512) fencePublicKey = required<string>();
+  /** Names of siblings that let the former key in until they can be told. */
+  @IsArray() @IsString({ each: true }) untold = required<string[]>();
 }
 
 /** Something that has been taken away. */

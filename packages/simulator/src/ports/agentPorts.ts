@@ -30,6 +30,10 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     host: bound(life, hostView(host)),
     fenceAccess: bound(life, {
       publicKey: async () => host.fenceKey,
+      prepareKey: async () => host.prepareFenceKey(),
+      switchKey: async (publicKey) => {
+        if (!host.switchFenceKey(publicKey)) throw new DomainError('CONFLICT', 'another key');
+      },
       install: async (siblings) => {
         host.siblings = [...siblings];
       },

@@ -1,11 +1,12 @@
-import { chmod, lstat, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Secret } from '@fenceline/common';
-import ssh2 from 'ssh2';
+import type { Secret } from '@fenceline/common';
 import { errnoOf } from '../../errno.js';
 import type { FenceAccess } from '../../host/fenceAccess.js';
 import { renderAuthorizedKeys } from '../authorizedKeys.js';
+import { fenceKeys } from './fenceKeys.js';
+import { readOr, replaceFile } from './wholeFile.js';
 
 export interface FenceAccessOptions {
   /** Holds the key pair and the installed program. */
@@ -32,16 +33,8 @@ const PLAIN = /^[A-Za-z0-9_.:/+@-]+$/;
 
 /** Own key pair, installed program and siblings' entries as files (F29). */
 export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
-  const keyFile = join(options.stateDir, 'fence-key');
+  const keys = fenceKeys(join(options.stateDir, 'fence-key'));
   const programFile = join(options.stateDir, 'bin', 'fenceline-fence');
-  let made: Promise<{ private: string; public: string }> | undefined;
-  const keyPair = (): Promise<{ private: string; public: string }> => {
-    made ??= loadOrMakeKey(keyFile).catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
   const installProgram = async (): Promise<void> => {
     await mkdir(dirname(programFile), { recursive: true, mode: 0o755 });
     const text = withSettings(await readFile(BUILT_PROGRAM, 'utf8'), options);
@@ -50,8 +43,10 @@ export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
   return {
     programFile,
     installProgram,
-    privateKey: async () => new Secret((await keyPair()).private),
-    publicKey: async () => (await keyPair()).public,
+    privateKey: async () => (await keys.current()).private,
+    publicKey: async () => (await keys.current()).public,
+    prepareKey: () => keys.prepare(),
+    switchKey: (publicKey) => keys.switchTo(publicKey),
     install: async (siblings) => {
       await installProgram();
       const file = await resolved(options.authorizedKeysFile);
@@ -82,48 +77,6 @@ function withSettings(program: string, options: FenceAccessOptions): string {
   }, program);
 }
 
-async function loadOrMakeKey(file: string): Promise<{ private: string; public: string }> {
-  const kept = await readOr(file, '');
-  if (kept !== '') return { private: kept, public: publicHalf(kept) };
-  const made = makeKey();
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await replaceFile(file, made, 0o600);
-  return { private: made, public: publicHalf(made) };
-}
-
-/** More than enough: about one in three hundred is bad. */
-const MAX_KEY_TRIES = 50;
-
-/**
- * ssh2 now and then makes an ed25519 key that nobody, itself included, can read (a part of it
- * comes out one byte short); such a key is thrown away before anybody relies on it.
- */
-function makeKey(): string {
-  for (let i = 0; i < MAX_KEY_TRIES; i += 1) {
-    const made = ssh2.utils.generateKeyPairSync('ed25519').private;
-    if (worksAsKey(made)) return made;
-  }
-  throw new Error('no fence key could be made for this host');
-}
-
-/** It can be read, and what it signs it verifies. */
-export function worksAsKey(privateKey: string): boolean {
-  const parsed = ssh2.utils.parseKey(privateKey);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined || key instanceof Error) return false;
-  const text = 'fenceline';
-  const signature: unknown = key.sign(text);
-  return Buffer.isBuffer(signature) && key.verify(text, signature) === true;
-}
-
-function publicHalf(privateKey: string): string {
-  const parsed = ssh2.utils.parseKey(privateKey);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined || key instanceof Error)
-    throw new Error('the fence key of this host can not be read');
-  return `${key.type} ${key.getPublicSSH().toString('base64')}`;
-}
-
 /** A file that is a link is replaced where it points to, as an administrator laid it. */
 async function resolved(file: string): Promise<string> {
   try {
@@ -132,29 +85,4 @@ async function resolved(file: string): Promise<string> {
     if (errnoOf(error) === 'ENOENT') return file;
     throw error;
   }
-}
-
-async function readOr(file: string, absent: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    // safety: only "does not exist" is an empty file, or other people's keys would be lost
-    if (errnoOf(error) === 'ENOENT') return absent;
-    throw error;
-  }
-}
-
-/** Whole or not at all, synced before it takes the old one's place. */
-async function replaceFile(file: string, text: string, mode: number): Promise<void> {
-  const temp = `${file}.fenceline-new`;
-  await rm(temp, { force: true });
-  const handle = await open(temp, 'wx', mode);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await chmod(temp, mode);
-  await rename(temp, file);
 }

@@ -48,6 +48,15 @@ export function hostHandlers(context: ApiContext): Handlers<typeof hostRoutes> {
       );
       return { hostUuid: uuid, verifiedAt };
     },
+    rotateHostKey: async ({ host, reason, force }, { caller }) => {
+      const { uuid, name } = await find(store.db, 'hosts', host);
+      const entry = { actor: caller, action: 'host.rotate-key', target: uuid, reason };
+      const { fencePublicKey, untold } = await audit.change(
+        { ...entry, facts: { name, force } },
+        () => hosts.rotateKey(uuid, { force }),
+      );
+      return { hostUuid: uuid, fencePublicKey, untold: [...untold] };
+    },
   };
 }
 
