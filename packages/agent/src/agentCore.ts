@@ -11,10 +11,14 @@ import {
 import {
   agentRoutes,
   agentStreams,
+  CredentialKeyRsp,
   DomainError,
+  ok,
   type WatchCmd,
   type WatchItem,
 } from '@fenceline/protocol';
+import type { CredentialKeys } from './fence/credentialKeys.js';
+import { withFallback } from './fence/fallbackLogin.js';
 import { makeLocalFence } from './fence/localFence.js';
 import { gatedDialer } from './fence/loginGate.js';
 import { makePeerFence, type PeerFence } from './fence/peerFence.js';
@@ -51,6 +55,8 @@ export interface AgentPorts {
   fenceProgram: FenceProgramRunner;
   echo: EchoCaller;
   signs: SignsOfLife;
+  /** Keys that fallback credentials are sealed for. */
+  credentials: CredentialKeys;
 }
 
 /** A whole agent without its network: the seam at the typed route. */
@@ -87,6 +93,8 @@ export function composeAgent(ports: AgentPorts): AgentCore {
     ...hostRoutes({ ...ports, agentInstance, hostUuid }),
     ...vms.handlers,
     ...peer,
+    credentialKey: async ({ targetHostUuid }) =>
+      ok(CredentialKeyRsp, await ports.credentials.newKey(targetHostUuid)),
     scanHost: (command, { signal }) => scanHost(ports, command, signal),
     watch: (command, { signal }) => watch(command, signal),
   };
@@ -123,7 +131,7 @@ const LOGINS = { maxParallel: 8, maxAttempts: 4 } as const;
 function peerFence(ports: AgentPorts, hostUuid: () => Promise<string | undefined>): PeerFence {
   return makePeerFence({
     ...ports,
-    dialer: gatedDialer(ports.dialer, { ...ports, ...LOGINS }),
+    dialer: withFallback(gatedDialer(ports.dialer, { ...ports, ...LOGINS }), ports),
     own: { hostUuid, addresses: () => ports.host.ownAddresses() },
   });
 }

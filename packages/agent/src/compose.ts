@@ -10,9 +10,12 @@ import { composeAgent, type AgentPorts } from './agentCore.js';
 import type { AgentConfig } from './config.js';
 import { fileFenceAccess } from './fence/adapters/fileFenceAccess.js';
 import { localProgram } from './fence/adapters/localProgram.js';
+import { memoryCredentialKeys } from './fence/adapters/memoryCredentialKeys.js';
+import { programText } from './fence/adapters/programText.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
 import { linuxHost } from './host/adapters/linuxHost.js';
+import { hostUuidOf } from './host/hostUuid.js';
 import { startAgentServer } from './http/adapters/agentServer.js';
 import { virshLibvirt } from './libvirt/adapters/virsh.js';
 import { virshEvents } from './libvirt/adapters/virshEvents.js';
@@ -61,6 +64,7 @@ async function realPorts(
   const { runDir, stateDir, host, libvirt } = config;
   const { uri, virsh, timeoutMs } = libvirt;
   const clock = systemClock;
+  const state = fileHostState({ runDir, stateDir });
   const fenceAccess = fileFenceAccess({
     stateDir,
     runDir,
@@ -77,10 +81,14 @@ async function realPorts(
     libvirt: virshLibvirt({ uri, virsh, timeoutMs, runDir }),
     libvirtEvents: virshEvents({ uri, virsh }),
     processes: procProcesses(),
-    state: fileHostState({ runDir, stateDir }),
+    state,
     host: linuxHost(host),
     fenceAccess,
-    dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
+    dialer: ssh2Dialer({
+      clock,
+      privateKey: () => fenceAccess.privateKey(),
+      program: () => programText({ runDir, stateDir, libvirtUri: uri }),
+    }),
     fenceProgram: localProgram({
       clock,
       programFile: fenceAccess.programFile,
@@ -90,5 +98,10 @@ async function realPorts(
     }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
+    credentials: memoryCredentialKeys({
+      clock,
+      random: systemRandom,
+      hostUuid: hostUuidOf(state),
+    }),
   };
 }

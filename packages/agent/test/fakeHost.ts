@@ -16,6 +16,7 @@ import {
   type QemuProcess,
   type StartEnd,
 } from '../src/index.js';
+import { memoryCredentialKeys } from '../src/fence/adapters/memoryCredentialKeys.js';
 
 export const HOST = '0a000000-0000-4000-8000-000000000001';
 export const VM = '11111111-2222-4333-8444-555555555555';
@@ -136,6 +137,11 @@ export class FakeHost {
       fenceProgram: { start: () => Promise.reject(new Error('no fence program here')) },
       echo: { echo: () => Promise.reject(new Error('silent')) },
       signs: { look: async () => [] },
+      credentials: memoryCredentialKeys({
+        clock: this.clock,
+        random: seededRandom(2),
+        hostUuid: async () => HOST,
+      }),
     };
   }
 

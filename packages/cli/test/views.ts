@@ -41,6 +41,7 @@ export const host: HostView = {
   memoryMiB: 16_384,
   lastSignOfLifeAt: '2026-01-01T00:00:09.500Z',
   powerDevice: { agent: 'fence_ipmilan', verifiedAt: BEFORE },
+  login: null,
   openRuns: 1,
   createdAt: BEFORE,
 };

@@ -21,6 +21,7 @@ import type {
   HostListener,
   HostPresence,
 } from './hosts/contracts.js';
+import { makeHostLogins, type HostLogins, type LoginVault } from './hosts/hostLogins.js';
 import { makeHostDirectory } from './hosts/directory.js';
 import { makeHosts, type HostLiveness, type Hosts } from './hosts/hosts.js';
 import { makeMessageBus, type MessageBus } from './messages/bus.js';
@@ -42,6 +43,7 @@ export interface CorePorts {
   log: Logger;
   gateway: AgentGateway;
   powerDevice: PowerDevice;
+  loginVault: LoginVault;
   settings: SettingsSource;
   node: ManagementNode;
   events: Events;
@@ -71,8 +73,9 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const { store, clock, log, events } = ports;
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
-  const hosts = makeHosts({ ...ports, bus, power: ports.powerDevice, owner: ports.node });
-  const base = { ...ports, bus, directory, hosts, presence: hosts.presence };
+  const logins = makeHostLogins(store, ports.loginVault);
+  const hosts = makeHosts({ ...ports, logins, bus, power: ports.powerDevice, owner: ports.node });
+  const base = { logins, ...ports, bus, directory, hosts, presence: hosts.presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
@@ -116,6 +119,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
 const vmQueue = ({ vmUuid }: { vmUuid: string }): string => `vm:${vmUuid}`;
 
 interface Base extends CorePorts {
+  logins: HostLogins;
   bus: MessageBus;
   directory: HostDirectory;
   hosts: Hosts;

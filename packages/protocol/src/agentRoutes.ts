@@ -1,3 +1,4 @@
+import { CredentialKeyCmd, CredentialKeyRsp } from './credential.js';
 import {
   FenceVmFromPeerCmd,
   FenceVmFromPeerRsp,
@@ -32,6 +33,15 @@ export const agentRoutes = {
     response: FenceVmsFromPeerRsp,
     roles: server,
     summary: 'The same for up to 500 VMs of one suspect in one session, a verdict for each.',
+  }),
+  credentialKey: route({
+    name: 'credentialKey',
+    method: 'POST',
+    path: '/ha/fence/credential-key',
+    request: CredentialKeyCmd,
+    response: CredentialKeyRsp,
+    roles: server,
+    summary: 'A key for one credential, with which this host may log in to a suspect once.',
   }),
   connect: route({
     name: 'connect',

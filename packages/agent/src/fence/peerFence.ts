@@ -210,6 +210,9 @@ function sshTarget({ target, addresses }: Gathering): Parameters<SshDialer['dial
     port: target.targetHostSshPort,
     username: target.targetHostUsername,
     hostKeys: target.targetHostKeys,
+    ...(target.credential === undefined
+      ? {}
+      : { credential: { sealed: target.credential, targetHostUuid: target.targetHostUuid } }),
   };
 }
 

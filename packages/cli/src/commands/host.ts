@@ -13,6 +13,7 @@ import { shortTime } from '../render/time.js';
 import { allItems, type Session } from '../session.js';
 import { waitConnected, waitReconnected } from '../wait.js';
 import { word, type Add } from './command.js';
+import { addHostAccessCommands } from './hostAccess.js';
 import { parametersOf } from './powerParameters.js';
 
 const CONNECT_LIMIT_MS = 300_000;
@@ -37,7 +38,7 @@ export function addHostCommands(add: Add): void {
     run: addHost,
   });
   addChanges(add);
-  addKeys(add);
+  addHostAccessCommands(add);
 }
 
 interface ListFlags {
@@ -190,22 +191,6 @@ function addChanges(add: Add): void {
       const verified = await session.api.verifyHostPower(request, options);
       session.show(verified, ({ verifiedAt }) => [
         `the power device switches ${word(words)}: seen ${shortTime(verifiedAt)}`,
-      ]);
-    },
-  });
-}
-
-function addKeys(add: Add): void {
-  add<ReasonFlags & { force?: boolean }>({
-    name: 'rotate-key <host>',
-    summary: 'Give a host a new key to fence its siblings with; they forget the old one.',
-    options: [...REASON, ['--force', "also if a sibling can't be told now"]],
-    run: async (session, words, { reason, force = false }) => {
-      const request = { host: word(words), force, ...given({ reason }) };
-      const rotated = await session.api.rotateHostKey(request, session.call);
-      session.show(rotated, ({ untold }) => [
-        `${word(words)} fences with a new key`,
-        ...untold.map((name) => `${name} lets the old one in until it is connected again`),
       ]);
     },
   });

@@ -48,6 +48,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
           ? cell('none', 'dim')
           : cell(`${device.agent}, ${verified}`, device.verifiedAt === null ? 'warn' : 'good'),
       ],
+      ['fallback login', cell(host.login ?? 'none', host.login === null ? 'dim' : 'plain')],
       ['open runs', cell(host.openRuns)],
     ],
     paint,

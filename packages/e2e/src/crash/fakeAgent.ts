@@ -78,7 +78,8 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
   });
 }
 
-type HostRoutes = 'connect' | 'fenceKey' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
+type HostRoutes =
+  'connect' | 'credentialKey' | 'fenceKey' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
   const { bootId, agentInstance } = host;
@@ -99,6 +100,9 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
         ...{ ...identity, addresses, sshHostKeys, fencePublicKey },
         seeded: true,
       });
+    },
+    credentialKey: async () => {
+      throw new DomainError('NO_SUCH_ROUTE', 'it logs in nowhere');
     },
     fenceKey: async () => {
       throw new DomainError('NO_SUCH_ROUTE', 'its key never changes');

@@ -13,6 +13,7 @@ import { makeSiblingRefresh, type SiblingRefresh } from './connect/siblingRefres
 import type { HostListener, HostPresence } from './contracts.js';
 import { wasConnected, type Host } from './host.js';
 import { makeInventory, type HostInventory } from './inventory.js';
+import type { HostLogins } from './hostLogins.js';
 import { makeRotateKey } from './keyRotation.js';
 import { makeInventoryRepository } from './inventoryRepository.js';
 import { makeVerifyPower } from './powerVerify.js';
@@ -31,6 +32,7 @@ export interface HostsDeps {
   gateway: AgentGateway;
   settings: SettingsSource;
   power: PowerDevice;
+  logins: HostLogins;
   /** This management node. */
   owner: Owner;
   /** What other domains add to every connect, in order. */

@@ -249,6 +249,24 @@ describe('F29: a new fence key', () => {
   });
 });
 
+test('F30: a login of a host is stored, replaced, told as its kind, and gone with the host', async () => {
+  const rig = await makeRig(1);
+  const { inventory } = rig.hosts;
+  const logins = () => rig.store.db.selectFrom('hostLogins').select(['hostUuid', 'kind']).execute();
+  await expect(
+    inventory.setLogin(hostUuid(9), { kind: 'password', secret: new Secret('x') }),
+  ).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await inventory.setLogin(h1, { kind: 'password', secret: new Secret('x') });
+  await inventory.setLogin(h1, { kind: 'privateKey', secret: new Secret('y') });
+  expect(await logins()).toEqual([{ hostUuid: h1, kind: 'privateKey' }]);
+  await inventory.removeLogin(h1);
+  expect(await logins()).toEqual([]);
+  await inventory.setLogin(h1, { kind: 'password', secret: new Secret('x') });
+  await rig.clock.settle(inventory.remove(h1));
+  expect(await logins()).toEqual([]);
+  await rig.hosts.stop();
+});
+
 describe('remove', () => {
   test('F40: a host with open runs can not be removed', async () => {
     const rig = await makeRig(1);

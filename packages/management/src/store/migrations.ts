@@ -55,6 +55,11 @@ const inventory: Record<string, Column[]> = {
     ['parametersJson', 'text'],
     ['verifiedAt', 'text', 'null'],
   ],
+  hostLogins: [
+    ['hostUuid', 'text', 'primary'],
+    ['kind', 'text'],
+    ['sealed', 'text'],
+  ],
   powerOrders: [
     ['uuid', 'text', 'primary'],
     ['hostUuid', 'text'],

@@ -3,6 +3,7 @@ import type {
   HostState,
   HostStatus,
   Liveness,
+  LoginKind,
   Priority,
   RunState,
   TaskState,
@@ -10,7 +11,7 @@ import type {
 import type { Generated } from 'kysely';
 
 /** The API speaks of the same states. */
-export type { HaLevel, HostState, HostStatus, Liveness, Priority, RunState, TaskState };
+export type { HaLevel, HostState, HostStatus, Liveness, LoginKind, Priority, RunState, TaskState };
 
 export const PROOF_KINDS = [
   'peerConfirmedDead',
@@ -86,6 +87,14 @@ export interface PowerDevicesTable {
   parametersJson: string;
   /** When off, read back, on was last seen to act on exactly this host; null = not proven. */
   verifiedAt: string | null;
+}
+
+/** How siblings log in to a host that has no entry for their keys (F30). */
+export interface HostLoginsTable {
+  hostUuid: string;
+  kind: LoginKind;
+  /** With a key that is not in the database. */
+  sealed: string;
 }
 
 /** A power command that was given; unresolved until the device's state was read back after it. */
@@ -256,6 +265,7 @@ export interface Database {
   clusters: ClustersTable;
   hosts: HostsTable;
   powerDevices: PowerDevicesTable;
+  hostLogins: HostLoginsTable;
   powerOrders: PowerOrdersTable;
   vms: VmsTable;
   runs: RunsTable;

@@ -40,6 +40,9 @@ export class PowerDeviceView {
   @Nullable() @Time() verifiedAt: string | null = null;
 }
 
+export const LOGIN_KINDS = ['password', 'privateKey'] as const;
+export type LoginKind = (typeof LOGIN_KINDS)[number];
+
 export class HostView {
   @Uuid() uuid = required<string>();
   @Text(256) name = required<string>();
@@ -66,6 +69,8 @@ export class HostView {
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
+  /** A login is stored for siblings whose key the host does not know; null: none. */
+  @Nullable() @IsIn(LOGIN_KINDS) login: LoginKind | null = null;
   /** Runs of VMs there that are not proven over. */
   @IsInt() @Min(0) openRuns = required<number>();
   @Time() createdAt = required<string>();
@@ -158,6 +163,15 @@ export class PowerVerifiedView {
 export class RotateKeyRequest extends HostReasonRequest {
   /** Also if a sibling can't be told: the host can't fence that one until it is connected again. */
   @IsBoolean() force = false;
+}
+
+/** How siblings log in to a host that has no entry for their keys; secret: stored, never shown. */
+export class SetLoginRequest extends HostReasonRequest {
+  @IsIn(LOGIN_KINDS) kind = required<LoginKind>();
+  /** The password, or the private key as its file has it. */
+  @IsString() @MinLength(1) @MaxLength(16_384) secret = required<string>();
+  /** Of the private key. */
+  @Optional() @IsString() @MinLength(1) @MaxLength(1_024) passphrase?: string;
 }
 
 export class KeyRotatedView {

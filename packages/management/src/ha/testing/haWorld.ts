@@ -108,6 +108,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     random,
     events,
     log,
+    logins: { has: async () => false, sealedFor: async () => undefined },
   });
   bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
   const judgements = new Map<string, HostJudgement>();
