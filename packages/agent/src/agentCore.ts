@@ -11,10 +11,14 @@ import {
 import {
   agentRoutes,
   agentStreams,
+  CredentialKeyRsp,
   DomainError,
+  ok,
   type WatchCmd,
   type WatchItem,
 } from '@fenceline/protocol';
+import type { CredentialKeys } from './fence/credentialKeys.js';
+import { withFallback } from './fence/fallbackLogin.js';
 import { makeLocalFence } from './fence/localFence.js';
 import { gatedDialer } from './fence/loginGate.js';
 import { fenceRoutes } from './fence/fenceRoutes.js';
@@ -56,6 +60,8 @@ export interface AgentPorts {
   fenceProgram: FenceProgramRunner;
   echo: EchoCaller;
   signs: SignsOfLife;
+  /** Keys that fallback credentials are sealed for. */
+  credentials: CredentialKeys;
 }
 
 /** A whole agent without its network: the seam at the typed route. */
@@ -94,6 +100,8 @@ export function composeAgent(ports: AgentPorts): AgentCore {
     ...hostRoutes({ ...ports, agentInstance, hostUuid }),
     ...vms.handlers,
     ...fenceRoutes({ peer, lines, tokens }),
+    credentialKey: async ({ targetHostUuid }) =>
+      ok(CredentialKeyRsp, await ports.credentials.newKey(targetHostUuid)),
     scanHost: (command, { signal }) => scanHost(ports, command, signal),
     watch: (command, { signal }) => watch(command, signal),
   };
@@ -144,7 +152,7 @@ function peerFence(
 ): PeerFence {
   return makePeerFence({
     ...ports,
-    dialer: gatedDialer(ports.dialer, { ...ports, ...LOGINS }),
+    dialer: withFallback(gatedDialer(ports.dialer, { ...ports, ...LOGINS }), ports),
     own: { hostUuid, addresses: () => ports.host.ownAddresses() },
   });
 }

@@ -11,9 +11,12 @@ import type { AgentConfig } from './config.js';
 import { fileFenceAccess } from './fence/adapters/fileFenceAccess.js';
 import { fileOrderTokens } from './fence/adapters/fileOrderTokens.js';
 import { localProgram } from './fence/adapters/localProgram.js';
+import { memoryCredentialKeys } from './fence/adapters/memoryCredentialKeys.js';
+import { programText } from './fence/adapters/programText.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
 import { linuxHost } from './host/adapters/linuxHost.js';
+import { hostUuidOf } from './host/hostUuid.js';
 import { startAgentServer } from './http/adapters/agentServer.js';
 import { virshLibvirt } from './libvirt/adapters/virsh.js';
 import { virshEvents } from './libvirt/adapters/virshEvents.js';
@@ -63,6 +66,7 @@ async function realPorts(
   const { uri, virsh, timeoutMs } = libvirt;
   const clock = systemClock;
   const program = { stateDir, runDir, libvirtUri: uri };
+  const state = fileHostState({ runDir, stateDir });
   const fenceAccess = fileFenceAccess({
     ...program,
     authorizedKeysFile: host.authorizedKeys,
@@ -77,13 +81,22 @@ async function realPorts(
     libvirt: virshLibvirt({ uri, virsh, timeoutMs, runDir }),
     libvirtEvents: virshEvents({ uri, virsh }),
     processes: procProcesses(),
-    state: fileHostState({ runDir, stateDir }),
+    state,
     host: linuxHost(host),
     fenceAccess,
     orderTokens: fileOrderTokens(runDir),
-    dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
+    dialer: ssh2Dialer({
+      clock,
+      privateKey: () => fenceAccess.privateKey(),
+      program: () => programText(program),
+    }),
     fenceProgram: localProgram({ clock, ...program }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
+    credentials: memoryCredentialKeys({
+      clock,
+      random: systemRandom,
+      hostUuid: hostUuidOf(state),
+    }),
   };
 }

@@ -17,6 +17,7 @@ import {
   type QemuProcess,
   type StartEnd,
 } from '../src/index.js';
+import { memoryCredentialKeys } from '../src/fence/adapters/memoryCredentialKeys.js';
 
 export const HOST = '0a000000-0000-4000-8000-000000000001';
 export const VM = '11111111-2222-4333-8444-555555555555';
@@ -37,6 +38,7 @@ export class FakeHost {
   /** What happened, in order. */
   readonly trace: string[] = [];
   libvirtAnswers = true;
+  fenceKey = `ssh-ed25519 ${'A'.repeat(68)}`;
   /** Called in the moment in which a start waits for its go. */
   beforeGo: () => Promise<void> = async () => undefined;
   /** What libvirt says instead of starting. */
@@ -126,7 +128,9 @@ export class FakeHost {
         load1: async () => 0.5,
       },
       fenceAccess: {
-        publicKey: async () => `ssh-ed25519 ${'A'.repeat(68)}`,
+        publicKey: async () => this.fenceKey,
+        prepareKey: async () => `ssh-ed25519 ${'B'.repeat(68)}`,
+        switchKey: async (publicKey) => void (this.fenceKey = publicKey),
         install: async (siblings, { orderTokens } = { orderTokens: false }) =>
           void this.trace.push(
             `install ${siblings.map((one) => one.hostUuid).join()}${orderTokens ? ' tokens' : ''}`,
@@ -137,6 +141,11 @@ export class FakeHost {
       fenceProgram: { start: () => Promise.reject(new Error('no fence program here')) },
       echo: { echo: () => Promise.reject(new Error('silent')) },
       signs: { look: async () => [] },
+      credentials: memoryCredentialKeys({
+        clock: this.clock,
+        random: seededRandom(2),
+        hostUuid: async () => HOST,
+      }),
     };
   }
 

@@ -237,6 +237,43 @@ test('host add sends what was typed; parameters come from a file', async () => {
   ]);
 });
 
+test('F30: set-login reads secrets from files, and shows none of them', async () => {
+  const asked: object[] = [];
+  const machine = await serve({
+    setHostLogin: async (request) => {
+      asked.push(request);
+      return Object.assign({}, host, { login: request.kind });
+    },
+  });
+  const files = { '/run/pw': 'hunter2 \nmore\n', '/run/key': 'KEY\nKEY\n', '/run/phrase': 'p\n' };
+  const run1 = (...flags: string[]) =>
+    run(['host', 'set-login', 'h1', ...flags], { ...machine, files });
+  const shown = await run1('--password-file', '/run/pw');
+  expect(shown.code).toBe(0);
+  expect(JSON.stringify(shown)).not.toContain('hunter2');
+  await run1('--key-file', '/run/key', '--passphrase-file', '/run/phrase');
+  expect(asked).toEqual([
+    { host: 'h1', kind: 'password', secret: 'hunter2 ' },
+    { host: 'h1', kind: 'privateKey', secret: 'KEY\nKEY\n', passphrase: 'p' },
+  ]);
+  for (const flags of [
+    [],
+    ['--password-file', '/run/pw', '--key-file', '/run/key'],
+    ['--password-file', '/run/pw', '--passphrase-file', '/run/phrase'],
+    ['--password-file', '/no'],
+  ])
+    expect((await run1(...flags)).code).toBe(2);
+  expect(asked).toHaveLength(2);
+});
+
+test('F29: rotate-key says which siblings let the old key in', async () => {
+  const view = { hostUuid: host.uuid, fencePublicKey: 'ssh-ed25519 AAAA', untold: ['h3'] };
+  const machine = await serve({ rotateHostKey: async () => view });
+  const ended = await run(['host', 'rotate-key', 'h1', '--force'], machine);
+  expect(ended).toMatchObject({ code: 0 });
+  expect(JSON.stringify(ended)).toContain('h3 lets the old one in');
+});
+
 test('confirm-dead asks for name and reason', async () => {
   const asked: object[] = [];
   const machine = await serve({

@@ -47,6 +47,7 @@ export const host: HostView = {
   ],
   noFenceLineSince: null,
   orderTokens: 16,
+  login: null,
   openRuns: 1,
   createdAt: BEFORE,
 };

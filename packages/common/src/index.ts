@@ -1,3 +1,4 @@
+export * from './adapters/sealedBox.js';
 export * from './adapters/systemClock.js';
 export * from './adapters/systemRandom.js';
 export * from './adapters/winstonLogger.js';

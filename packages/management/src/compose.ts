@@ -9,6 +9,7 @@ import type { ComposeOptions, Server } from './composeTypes.js';
 import { baseSettings } from './config.js';
 import { composeCore, type CoreOptions } from './core.js';
 import { fenceAgentPower } from './fencing/adapters/fenceAgentPower.js';
+import { fileLoginVault } from './hosts/adapters/fileLoginVault.js';
 import { httpAgentGateway } from './hosts/adapters/httpAgentGateway.js';
 import { makeSettingsService } from './settings/settingsService.js';
 import { openSqliteStore } from './store/adapters/sqlite.js';
@@ -60,6 +61,7 @@ async function build(
       events,
       gateway: httpAgentGateway({ tls: tls.agents }),
       powerDevice: fenceAgentPower({ log }),
+      loginVault: fileLoginVault(config.stateDir),
     },
     coreOptions,
   );

@@ -26,6 +26,7 @@ import type {
   HostListener,
   HostPresence,
 } from './hosts/contracts.js';
+import { makeHostLogins, type HostLogins, type LoginVault } from './hosts/hostLogins.js';
 import { makeHostDirectory } from './hosts/directory.js';
 import { makeHosts, type HostLiveness, type Hosts } from './hosts/hosts.js';
 import { makeMessageBus, type MessageBus } from './messages/bus.js';
@@ -47,6 +48,7 @@ export interface CorePorts {
   log: Logger;
   gateway: AgentGateway;
   powerDevice: PowerDevice;
+  loginVault: LoginVault;
   settings: SettingsSource;
   node: ManagementNode;
   events: Events;
@@ -76,14 +78,15 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const { store, clock, log, events } = ports;
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
+  const logins = makeHostLogins(store, ports.loginVault);
   const hosts = makeHosts({
-    ...{ ...ports, bus, power: ports.powerDevice, owner: ports.node },
+    ...{ ...ports, logins, bus, power: ports.powerDevice, owner: ports.node },
     extensions: readinessExtensions(() => readiness),
   });
   const { presence, repository } = hosts;
   const readiness = makeFencingReadiness({ ...ports, presence, repository });
   const { lines, tokens } = readiness;
-  const base = { ...ports, lines, tokens, bus, directory, hosts, presence };
+  const base = { ...ports, logins, lines, tokens, bus, directory, hosts, presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
@@ -130,6 +133,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
 const vmQueue = ({ vmUuid }: { vmUuid: string }): string => `vm:${vmUuid}`;
 
 interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
+  logins: HostLogins;
   bus: MessageBus;
   directory: HostDirectory;
   hosts: Hosts;

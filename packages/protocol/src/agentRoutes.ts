@@ -1,3 +1,4 @@
+import { CredentialKeyCmd, CredentialKeyRsp } from './credential.js';
 import {
   FenceVmFromPeerCmd,
   FenceVmFromPeerRsp,
@@ -34,6 +35,15 @@ export const agentRoutes = {
     roles: server,
     summary: 'The same for up to 500 VMs of one suspect in one session, a verdict for each.',
   }),
+  credentialKey: route({
+    name: 'credentialKey',
+    method: 'POST',
+    path: '/ha/fence/credential-key',
+    request: CredentialKeyCmd,
+    response: CredentialKeyRsp,
+    roles: server,
+    summary: 'A key for one credential, with which this host may log in to a suspect once.',
+  }),
   connect: route({
     name: 'connect',
     method: 'POST',
@@ -60,6 +70,15 @@ export const agentRoutes = {
     response: line.OrderTokensRsp,
     roles: server,
     summary: 'Deposit one-time order tokens: each lets one order of a sibling through.',
+  }),
+  fenceKey: route({
+    name: 'fenceKey',
+    method: 'POST',
+    path: '/host/fence/key',
+    request: host.FenceKeyCmd,
+    response: host.FenceKeyRsp,
+    roles: server,
+    summary: 'Make a new fence key, or use the one that was made.',
   }),
   echo: route({
     name: 'echo',

@@ -12,8 +12,20 @@ import {
   Min,
   MinLength,
 } from 'class-validator';
+import { SealedCredential } from './credential.js';
 import { Rsp } from './envelope.js';
-import { Address, Epoch, List, Nullable, Optional, Port, required, Text, Uuid } from './rules.js';
+import {
+  Address,
+  Epoch,
+  List,
+  Nullable,
+  Optional,
+  Part,
+  Port,
+  required,
+  Text,
+  Uuid,
+} from './rules.js';
 
 export const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
 
@@ -127,6 +139,8 @@ export class FenceTarget {
    */
   @Optional() @Matches(ORDER_TOKEN, { message: TOKEN_RULE }) spareOrderToken?: string;
   @Optional() @Text(128) taskId?: string;
+  /** For a suspect that has no entry for this host's own key (F30). */
+  @Optional() @Part(() => SealedCredential) credential?: SealedCredential;
 }
 
 /** `POST /ha/fence/vm/from/peer` */

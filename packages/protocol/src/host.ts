@@ -60,6 +60,28 @@ export class ConnectHostRsp extends Rsp {
   @Optional() @IsBoolean() seeded?: boolean;
 }
 
+export const FENCE_KEY_STEPS = ['prepare', 'switch'] as const;
+export type FenceKeyStep = (typeof FENCE_KEY_STEPS)[number];
+
+/**
+ * `POST /host/fence/key`: a new fence key in two steps. Between them its siblings are told the
+ * prepared key, so that at no moment the host uses one that they don't know.
+ */
+export class FenceKeyCmd {
+  @IsIn(FENCE_KEY_STEPS) step = required<FenceKeyStep>();
+  /** To switch to: the prepared key, so that a lost answer can't make it another one. */
+  @Optional()
+  @Matches(FENCE_KEY, { message: '$property must be an ssh-ed25519 public key' })
+  fencePublicKey?: string;
+}
+
+export class FenceKeyRsp extends Rsp {
+  /** The key in use. */
+  @Text(512) fencePublicKey = required<string>();
+  /** The key that is to follow. */
+  @Optional() @Text(512) nextFencePublicKey?: string;
+}
+
 /** `POST /host/echo`: does an agent answer here? */
 export class EchoCmd {
   @Text(128) nonce = '';

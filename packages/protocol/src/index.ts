@@ -15,6 +15,7 @@ export * from './api/values.js';
 export * from './api/vms.js';
 export * from './body.js';
 export * from './client.js';
+export * from './credential.js';
 export * from './decorators.js';
 export * from './envelope.js';
 export * from './errors.js';

@@ -71,7 +71,11 @@ export const ADAPTER_LIBRARIES: readonly string[] = [
 export const COMMON_ADAPTERS: readonly string[] = [
   'axiosTransport',
   'identifyByCertificate',
+  'newSealKey',
+  'openWithKey',
   'readTlsFiles',
+  'sealFor',
+  'sealWithKey',
   'startHttpServer',
   'systemClock',
   'systemRandom',

@@ -115,6 +115,9 @@ function sshTarget({ target, addresses }: AttemptJob): Parameters<SshDialer['dia
     port: target.targetHostSshPort,
     username: target.targetHostUsername,
     hostKeys: target.targetHostKeys,
+    ...(target.credential === undefined
+      ? {}
+      : { credential: { sealed: target.credential, targetHostUuid: target.targetHostUuid } }),
   };
 }
 

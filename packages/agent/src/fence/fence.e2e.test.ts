@@ -202,29 +202,6 @@ describe('fencing over a real sshd', () => {
 });
 
 describe('F23: what a peer says of a host that it can not log in to', () => {
-  test.each([
-    ['ssh-drop', 'ssh-ok', 'refusedConnection', 'the kernel answers ICMP'],
-    ['ssh-reject', 'ssh-ok', 'refusedConnection', 'somebody refuses'],
-    ['sshd-kill', 'ssh-ok', 'refusedConnection', 'the kernel refuses'],
-    ['sshd-hang', 'ssh-ok', 'noBanner', 'the kernel accepts'],
-    ['freeze', 'thaw', 'noBanner', 'the kernel accepts'],
-  ])(
-    'F23: %s (then %s) is %s: %s',
-    (fault, back, outcome) => {
-      lab(['fault', 'h1', fault]);
-      try {
-        expect(fence('web1', { sshTimeoutSec: 6 })).toMatchObject({
-          outcome,
-          targetHostUnreachable: false,
-          qemuConfirmedDead: false,
-        });
-      } finally {
-        lab(['fault', 'h1', back]);
-      }
-    },
-    40_000,
-  );
-
   test('another address is as good: cut from the management net, fenced over the storage net', () => {
     lab(['fault', 'h1', 'mgmt-cut']);
     try {

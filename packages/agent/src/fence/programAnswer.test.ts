@@ -96,11 +96,26 @@ describe('reading the answer', () => {
   test.each([
     [`verdict ${VM} dead`, 'a verdict without a barrier'],
     [`verdict ${VM} dead barrier=none`, 'an unknown barrier'],
-    [`verdict ${VM.toUpperCase()}X dead barrier=disk`, 'no uuid'],
     [`pid ${VM} -1 5 epoch=7`, 'a negative pid'],
     [`pid ${VM} 1 5 epoch=99999999999999999999`, 'a number without end'],
     [`pid ${VM} 1 5`, 'a pid without epoch'],
-  ])('%s is ignored: %s', (line) => {
+    [`writer ${VM} x`, 'a writer that can not be read'],
+  ])(
+    'F22: a line about the VM that can not be read makes its verdict worthless: %s, %s',
+    (line) => {
+      const dead = `verdict ${VM} dead barrier=disk`;
+      for (const lines of [
+        [line, dead],
+        [dead, line],
+      ]) {
+        const about = read(HELLO, ...lines).vms.get(VM);
+        expect(about).toMatchObject({ found: [], disks: [], writers: [], verdict: 'conflict' });
+      }
+    },
+  );
+
+  test('F17: a line about no VM of the order is ignored', () => {
+    const line = `verdict ${VM.toUpperCase()}X dead barrier=disk`;
     expect(read(HELLO, line).vms.get(VM)).toEqual({ found: [], disks: [], writers: [] });
   });
 

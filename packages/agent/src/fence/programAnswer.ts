@@ -60,6 +60,8 @@ const PID = new RegExp(`^pid (${UUID}) (\\d{1,10}) (\\d{1,16}) epoch=(\\d{1,15}|
 const DISK = new RegExp(`^disk (${UUID}) (\\S{1,3072}) drained=(\\w{1,16})(?: .*)?$`);
 const WRITER = new RegExp(`^writer (${UUID}) (\\d{1,10}) (\\S{1,64}) (\\S{1,3072})(?: .*)?$`);
 const VERDICT = new RegExp(`^verdict (${UUID}) ([a-z-]{1,32}) +barrier=(\\w{1,16})(?: .*)?$`);
+/** Whatever else it says. */
+const ABOUT = new RegExp(`^(?:pid|disk|writer|verdict) (${UUID})(?= |$)`);
 const END = /^end ([0-9a-f]{16,64})((?: [a-z_]{1,32}=[A-Za-z0-9._-]{0,64})+)$/;
 const REFUSED = /^refused ([a-z-]{1,32})(?: .*)?$/;
 
@@ -105,8 +107,10 @@ export class AnswerReader {
   #aboutVm(line: string): void {
     const [pid, disk] = [PID.exec(line), DISK.exec(line)];
     const [writer, verdict] = [WRITER.exec(line), VERDICT.exec(line)];
-    const vm = this.#answer.vms.get((pid ?? disk ?? writer ?? verdict)?.[1] ?? '');
+    const vm = this.#answer.vms.get(ABOUT.exec(line)?.[1] ?? '');
     if (vm === undefined) return;
+    // safety: a line about this VM that can't be read may have said that it lives
+    if ((pid ?? disk ?? writer ?? verdict) === null) vm.verdict = 'conflict';
     if (pid) addFound(vm, pid);
     if (disk) addDisk(vm, disk);
     if (writer) addWriter(vm, writer);
@@ -164,8 +168,8 @@ function addWriter(vm: VmAnswer, [, , pid, comm = '', encoded = '']: RegExpExecA
 function setVerdict(vm: VmAnswer, [, , word, barrier]: RegExpExecArray): void {
   const verdict = PROGRAM_VERDICTS.find((one) => one === word);
   const kind = BARRIERS.find((one) => one === barrier);
-  if (kind === undefined) return;
   // safety: a second verdict for the same VM makes both worthless, whatever they say
-  vm.verdict = vm.verdict === undefined && verdict !== undefined ? verdict : 'conflict';
-  vm.barrier = kind;
+  const first = vm.verdict === undefined && verdict !== undefined && kind !== undefined;
+  vm.verdict = first ? verdict : 'conflict';
+  if (kind !== undefined) vm.barrier = kind;
 }

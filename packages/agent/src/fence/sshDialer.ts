@@ -1,3 +1,5 @@
+import type { SealedCredential } from '@fenceline/protocol';
+import type { Login } from './credentialKeys.js';
 import type { ProgramSession } from './programSession.js';
 
 /** Why no session came to be. Each kind is something that was seen, not a guess. */
@@ -39,6 +41,10 @@ export interface DialTarget {
   username: string;
   /** Pinned host keys, `type base64`; none means that no login is tried. */
   hostKeys: readonly string[];
+  /** To fall back on if the host does not know our key (F30). */
+  credential?: { sealed: SealedCredential; targetHostUuid: string };
+  /** Instead of our key; the program then comes with the order, on standard input. */
+  login?: Login;
 }
 
 export interface DialLimits {

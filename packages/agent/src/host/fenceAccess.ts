@@ -4,6 +4,10 @@ import type { SiblingKey } from '@fenceline/protocol';
 export interface FenceAccess {
   /** Public half of this host's own fence key, `ssh-ed25519 …`. */
   publicKey(): Promise<string>;
+  /** Public half of the key that is to follow; made if there is none, and not used yet. */
+  prepareKey(): Promise<string>;
+  /** Uses the prepared key and forgets the former. @throws DomainError CONFLICT for another key. */
+  switchKey(publicKey: string): Promise<void>;
   /**
    * Installs the fence program and lets exactly these siblings run it, from their addresses only;
    * entries of hosts that are not in the list disappear, other people's entries stay.

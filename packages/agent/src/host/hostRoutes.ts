@@ -7,11 +7,13 @@ import {
   EchoRsp,
   FactsRsp,
   FENCELINE_VERSION,
+  FenceKeyRsp,
   ok,
   PingRsp,
   PROTOCOL_VERSION,
   type agentRoutes,
   type ConnectHostCmd,
+  type FenceKeyCmd,
 } from '@fenceline/protocol';
 import type { Libvirt } from '../libvirt/libvirt.js';
 import type { HostState } from '../vms/hostState.js';
@@ -30,7 +32,7 @@ export interface HostRoutePorts {
   hostUuid: () => Promise<string | undefined>;
 }
 
-type HostRouteName = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity';
+type HostRouteName = 'connect' | 'fenceKey' | 'echo' | 'ping' | 'facts' | 'capacity';
 
 /** The routes about the host itself. */
 export function hostRoutes(
@@ -39,6 +41,7 @@ export function hostRoutes(
   const one = makeKeyedQueue(16);
   return {
     connect: (command) => one.run('connect', () => connect(ports, command)),
+    fenceKey: (command) => one.run('connect', () => fenceKey(ports, command)),
     echo: async ({ nonce }) => {
       const hostUuid = await ports.hostUuid();
       return ok(EchoRsp, { nonce, ...(hostUuid === undefined ? {} : { hostUuid }) });
@@ -89,6 +92,22 @@ async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<
     addresses,
     seeded,
   });
+}
+
+/** F29: a new key in two steps, so that the siblings know it before this host uses it. */
+async function fenceKey(
+  { fenceAccess, log }: HostRoutePorts,
+  { step, fencePublicKey }: FenceKeyCmd,
+): Promise<FenceKeyRsp> {
+  if (step === 'prepare') {
+    const nextFencePublicKey = await fenceAccess.prepareKey();
+    return ok(FenceKeyRsp, { fencePublicKey: await fenceAccess.publicKey(), nextFencePublicKey });
+  }
+  if (fencePublicKey === undefined)
+    throw new DomainError('BAD_INPUT', 'fencePublicKey: must name the key to switch to');
+  await fenceAccess.switchKey(fencePublicKey);
+  log.info('uses another fence key', { fencePublicKey });
+  return ok(FenceKeyRsp, { fencePublicKey: await fenceAccess.publicKey() });
 }
 
 async function facts({ host, libvirt }: HostRoutePorts): Promise<FactsRsp> {

@@ -13,6 +13,7 @@ import { shortTime } from '../render/time.js';
 import { allItems, type Session } from '../session.js';
 import { waitConnected, waitReconnected } from '../wait.js';
 import { word, type Add } from './command.js';
+import { addHostAccessCommands } from './hostAccess.js';
 import { parametersOf } from './powerParameters.js';
 
 const CONNECT_LIMIT_MS = 300_000;
@@ -37,6 +38,7 @@ export function addHostCommands(add: Add): void {
     run: addHost,
   });
   addChanges(add);
+  addHostAccessCommands(add);
 }
 
 interface ListFlags {

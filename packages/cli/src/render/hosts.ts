@@ -73,6 +73,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ],
       ['can be fenced by', fencersCell(host)],
       ['order tokens', tokensCell(host)],
+      ['fallback login', cell(host.login ?? 'none', host.login === null ? 'dim' : 'plain')],
       ['open runs', cell(host.openRuns)],
     ],
     paint,

@@ -11,7 +11,19 @@ const error = {
 };
 
 /** Samples of the routes by which hosts get ready to fence each other. */
-export const readySamples: Pick<Samples<typeof agentRoutes>, 'fenceLines' | 'orderTokens'> = {
+export const readySamples: Pick<
+  Samples<typeof agentRoutes>,
+  'fenceKey' | 'fenceLines' | 'orderTokens'
+> = {
+  fenceKey: {
+    request: { step: 'switch', fencePublicKey: KEY },
+    response: { success: true, error, fencePublicKey: KEY, nextFencePublicKey: KEY },
+    bad: [
+      { fields: { step: 'forget' }, names: 'step' },
+      { fields: { fencePublicKey: `${KEY}\n${KEY}` }, names: 'fencePublicKey' },
+    ],
+    wrongRole: 'sibling',
+  },
   fenceLines: {
     request: {
       neighbours: [

@@ -22,6 +22,7 @@ const SIBLING = 'cccccccc-cccc-4ccc-8ccc-cccccccccccc';
 const SERVER = 'dddddddd-dddd-4ddd-8ddd-dddddddddddd';
 const BOOT = 'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee';
 const KEY = `ssh-ed25519 ${'A'.repeat(68)}`;
+const X25519 = `${'A'.repeat(43)}=`;
 const error = {
   code: 'INTERNAL',
   message: 'half of it',
@@ -43,6 +44,7 @@ const target = {
   orderToken: '1'.repeat(32),
   spareOrderToken: 'a0'.repeat(16),
   taskId: 'task-1',
+  credential: { keyId: SIBLING, publicKey: X25519, box: 'A'.repeat(64) },
 };
 const disks = [
   { kind: 'file' as const, source: '/srv/a b/ü.img' },
@@ -110,6 +112,12 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       { fields: { vms: [] }, names: 'vms' },
       { fields: { vms: [{ vmUuid: VM, disks }] }, names: 'vms.0.fenceEpoch' },
     ],
+    wrongRole: 'sibling',
+  },
+  credentialKey: {
+    request: { targetHostUuid: HOST },
+    response: { success: true, error, keyId: VM, publicKey: X25519, expiresInMs: 60_000 },
+    bad: [{ fields: { targetHostUuid: 'h1' }, names: 'targetHostUuid' }],
     wrongRole: 'sibling',
   },
   connect: {

@@ -119,6 +119,19 @@ export class AgentLab {
     return JSON.parse(await inNode(this.lab.mgr, CALL, body)) as { status: number; body: unknown };
   }
 
+  /** Many calls at once, as the server makes them; each with the milliseconds that it took. */
+  async rawAll(
+    requests: readonly { host: HostHandle; path: string; fields: object }[],
+  ): Promise<{ status: number; body: unknown; ms: number }[]> {
+    const all = requests.map(({ host, path, fields }) => ({
+      ...this.#request(host, path, 'POST'),
+      fields,
+    }));
+    return JSON.parse(await inNode(this.lab.mgr, CALLS, all)) as Awaited<
+      ReturnType<AgentLab['rawAll']>
+    >;
+  }
+
   #request(host: HostHandle, where: string, method: string): object {
     return { url: `https://${host.address}:7070${where}`, method, tls: this.#server };
   }
@@ -139,6 +152,26 @@ const sent = request(asked.url, { method: asked.method, ...tls, timeout: 60000,
 });
 sent.on('error', (error) => console.log(JSON.stringify({ status: 0, body: { error: String(error) } })));
 sent.end(asked.method === 'GET' ? undefined : JSON.stringify(asked.fields));
+`;
+const CALLS = `
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:https';
+const all = JSON.parse(readFileSync(0, 'utf8'));
+const read = (tls) => Object.fromEntries(Object.entries(tls).map(([k, f]) => [k, readFileSync(f)]));
+const agent = new Agent({ ...read(all[0].tls), keepAlive: true, maxSockets: 64 });
+const call = (asked) => new Promise((done) => {
+  const begun = performance.now();
+  const end = (status, body) => done({ status, body, ms: Math.round(performance.now() - begun) });
+  const sent = request(asked.url, { method: asked.method, agent, timeout: 60000,
+    headers: { 'content-type': 'application/json' } }, (got) => {
+    let text = '';
+    got.on('data', (part) => (text += part)).on('end', () => end(got.statusCode, JSON.parse(text || '{}')));
+  });
+  sent.on('error', (error) => end(0, { error: String(error) }));
+  sent.end(JSON.stringify(asked.fields));
+});
+console.log(JSON.stringify(await Promise.all(all.map(call))));
+agent.destroy();
 `;
 const STREAM = `${HEAD}
 request(asked.url, tls, (got) => got.pipe(process.stdout)).end();

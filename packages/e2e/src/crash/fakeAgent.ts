@@ -81,7 +81,16 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
 }
 
 type HostRoutes =
-  'fenceLines' | 'orderTokens' | 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
+  | 'connect'
+  | 'credentialKey'
+  | 'fenceKey'
+  | 'fenceLines'
+  | 'orderTokens'
+  | 'echo'
+  | 'ping'
+  | 'facts'
+  | 'capacity'
+  | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
   const { bootId, agentInstance } = host;
@@ -105,6 +114,12 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
     },
     fenceLines: async () => ok(FenceLinesRsp, { lines: [] }),
     orderTokens: async ({ tokens }) => ok(OrderTokensRsp, { held: tokens.length }),
+    credentialKey: async () => {
+      throw new DomainError('NO_SUCH_ROUTE', 'it logs in nowhere');
+    },
+    fenceKey: async () => {
+      throw new DomainError('NO_SUCH_ROUTE', 'its key never changes');
+    },
     echo: async ({ nonce }) => ok(EchoRsp, { nonce, ...uuid() }),
     ping: async () => ok(PingRsp, { ...identity, protocolVersion: PROTOCOL_VERSION, ...uuid() }),
     facts: async () =>

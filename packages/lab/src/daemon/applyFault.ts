@@ -1,5 +1,5 @@
 import { LabError } from '../labError.js';
-import type { Fault, StorageFault } from '../plan/faults.js';
+import type { Fault, SshRule, StorageFault } from '../plan/faults.js';
 import { unreachable } from '../unreachable.js';
 import type { LabNode } from './labNode.js';
 import { setSshRule, type Network } from './network.js';
@@ -85,14 +85,14 @@ export class HostFaults {
     this.active.clear();
   }
 
-  private async ssh(mode: 'drop' | 'reject' | 'kill' | 'hang' | 'ok'): Promise<void> {
+  private async ssh(mode: SshRule | 'kill' | 'hang' | 'ok'): Promise<void> {
     const { life } = this.node.on;
-    if (mode === 'drop' || mode === 'reject') {
-      await setSshRule(life.init, mode);
-      return this.note('ssh-rule', `ssh-${mode}`);
-    }
     if (mode === 'kill' || mode === 'hang') {
       return this.service('sshd', mode === 'kill' ? 'kill' : 'stop', 'sshd-');
+    }
+    if (mode !== 'ok') {
+      await setSshRule(life.init, mode);
+      return this.note('ssh-rule', mode === 'mute' ? mode : `ssh-${mode}`);
     }
     await setSshRule(life.init, 'none');
     this.note('ssh-rule', '');

@@ -8,6 +8,7 @@ import {
   uncableScript,
   unplugScript,
 } from '../plan/net.js';
+import type { SshRule } from '../plan/faults.js';
 import type { NetName, NodeName } from '../plan/names.js';
 import { isAlive, type ProcessId } from '../processes.js';
 import { mustRun } from '../run.js';
@@ -61,11 +62,16 @@ export class Network {
   }
 }
 
-export type SshRule = 'drop' | 'reject' | 'none';
+/** Rules of a host's own firewall, for what arrives. A reject's answer looks like a dead host's router. */
+const inputRules: Record<SshRule, string> = {
+  drop: 'tcp dport 22 drop',
+  reject: 'tcp dport 22 reject with tcp reset',
+  unreach: 'tcp dport 22 reject with icmpx type host-unreachable',
+  mute: 'drop',
+};
 
-/** Lets a host's port 22 drop or refuse what arrives, standing sessions included. */
-export async function setSshRule(host: ProcessId, rule: SshRule): Promise<void> {
-  const verdict = rule === 'drop' ? 'drop' : 'reject with tcp reset';
+/** What a host's firewall does to what arrives, standing sessions included. */
+export async function setSshRule(host: ProcessId, rule: SshRule | 'none'): Promise<void> {
   const lines = [
     'add table inet lab',
     'delete table inet lab',
@@ -74,7 +80,7 @@ export async function setSshRule(host: ProcessId, rule: SshRule): Promise<void> 
       : [
           'add table inet lab',
           'add chain inet lab in { type filter hook input priority 0; }',
-          `add rule inet lab in tcp dport 22 ${verdict}`,
+          `add rule inet lab in ${inputRules[rule]}`,
         ]),
   ];
   await inNet(host, ['nft', '-f', '-'], `${lines.join('\n')}\n`);

@@ -3,6 +3,8 @@ import { parseFault } from './faults.js';
 
 test.each([
   ['ssh-drop', { kind: 'ssh', mode: 'drop' }],
+  ['ssh-unreach', { kind: 'ssh', mode: 'unreach' }],
+  ['mute', { kind: 'ssh', mode: 'mute' }],
   ['sshd-hang', { kind: 'ssh', mode: 'hang' }],
   ['stor-cut', { kind: 'net', net: 'storage', cut: true }],
   ['thaw', { kind: 'freeze', frozen: false }],

@@ -4,10 +4,17 @@ import { plainName } from './names.js';
 export type StorageFault =
   { mode: 'ok' | 'hang' | 'rohang' | 'eio' } | { mode: 'slow'; ms: number };
 
+/** What a host's own firewall does to logins. */
+export type SshRule = 'drop' | 'reject' | 'unreach' | 'mute';
+
 /** Everything that can be done to a host, and its undoing. */
 export type Fault =
-  /** sshd: packets dropped, refused, listener killed, listener stopped; or all well again. */
-  | { kind: 'ssh'; mode: 'drop' | 'reject' | 'kill' | 'hang' | 'ok' }
+  /**
+   * sshd: packets dropped, refused by a reset, refused as "no such host" by its own firewall;
+   * listener killed, listener stopped. `mute`: the firewall drops everything, only ARP is answered.
+   * Or all well again.
+   */
+  | { kind: 'ssh'; mode: SshRule | 'kill' | 'hang' | 'ok' }
   /** A net's cable: silent loss in both directions; the device keeps its carrier. */
   | { kind: 'net'; net: 'management' | 'storage'; cut: boolean }
   | { kind: 'freeze'; frozen: boolean }
@@ -26,6 +33,8 @@ export type Fault =
 const simpleFaults: Record<string, Fault> = {
   'ssh-drop': { kind: 'ssh', mode: 'drop' },
   'ssh-reject': { kind: 'ssh', mode: 'reject' },
+  'ssh-unreach': { kind: 'ssh', mode: 'unreach' },
+  mute: { kind: 'ssh', mode: 'mute' },
   'sshd-kill': { kind: 'ssh', mode: 'kill' },
   'sshd-hang': { kind: 'ssh', mode: 'hang' },
   'ssh-ok': { kind: 'ssh', mode: 'ok' },
@@ -47,7 +56,8 @@ const simpleFaults: Record<string, Fault> = {
 
 /** One line per fault with its opposite, for help texts and the README. */
 export const faultList = [
-  'ssh-drop | ssh-reject | sshd-kill | sshd-hang      back: ssh-ok',
+  'ssh-drop | ssh-reject | ssh-unreach | mute         back: ssh-ok',
+  'sshd-kill | sshd-hang                              back: ssh-ok',
   'mgmt-cut | stor-cut                                back: mgmt-ok, stor-ok',
   'freeze                                             back: thaw',
   'slow PERCENT (of one core)                         back: fast',

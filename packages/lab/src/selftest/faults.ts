@@ -20,6 +20,8 @@ import {
 const sshSeen = [
   ['ssh-drop', /timed out/],
   ['ssh-reject', /refused/],
+  ['ssh-unreach', /No route/],
+  ['mute', /timed out/],
   ['sshd-kill', /refused/],
   ['sshd-hang', /timed out/],
   ['freeze', /timed out/],

@@ -63,6 +63,26 @@ export interface HostsService {
    *   what was seen if the device did not act on exactly this host.
    */
   verifyPower(hostUuid: string): Promise<{ verifiedAt: string }>;
+  /** Stores it sealed; replaces the former one (F30). */
+  setLogin(hostUuid: string, login: NewHostLogin): Promise<void>;
+  removeLogin(hostUuid: string): Promise<void>;
+  /**
+   * A new fence key for the host (F29). `untold`: names of siblings that let the former key in
+   * until they can be told.
+   * @throws CONFLICT if it is not Connected; REFUSED, unless `force`, if a sibling can't be told.
+   */
+  rotateKey(
+    hostUuid: string,
+    ask: { force: boolean },
+  ): Promise<{ fencePublicKey: string; untold: readonly string[] }>;
+}
+
+/** How siblings log in to a host that has no entry for their keys. */
+export interface NewHostLogin {
+  kind: 'password' | 'privateKey';
+  /** The password, or the private key as a file has it; revealed only to seal it. */
+  secret: Secret;
+  passphrase?: Secret;
 }
 
 /** Work that was begun and goes on by itself; without a task if it is done already. */

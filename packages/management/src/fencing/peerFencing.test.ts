@@ -44,6 +44,7 @@ function fence(take: () => Promise<TakenTokens>): Promise<FenceVmOnHostReply> {
       },
     },
     lines: { linesTo: () => [] },
+    logins: { has: async () => false, sealedFor: async () => undefined },
   });
   const message = { hostUuid: suspect, vmUuid: VM, epoch: 1, siblingHostUuids: [], timeoutMs: 9e5 };
   return world.clock.settle(peers.fence(message));

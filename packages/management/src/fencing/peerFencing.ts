@@ -14,6 +14,7 @@ import type { Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import { findVm } from '../vms/vm.js';
 import { makeBatcher } from './batch.js';
+import { credentialFor, type CredentialDeps } from './credential.js';
 import { afterEvidence, afterFailure, evidenceOf, type PeerFailure } from './peerAnswer.js';
 import type { LineSeen } from './lines/lineWatch.js';
 import { pickPeers } from './pickPeers.js';
@@ -36,6 +37,7 @@ export interface PeerFencingDeps {
   log: Logger;
   tokens: Pick<OrderTokens, 'take' | 'hold'>;
   lines: { linesTo(hostUuid: string): readonly LineSeen[] };
+  logins: CredentialDeps['logins'];
 }
 
 /** Handles `FenceVmOnHost`: finds peers, asks them, gathers what they say. Decides nothing. */
@@ -151,7 +153,7 @@ async function askPeer(
   const log = deps.log.child(taskIdOf(asked), prefix);
   log.info('asking a peer to fence');
   try {
-    const evidence = await callPeer(deps, question, asked);
+    const evidence = await callPeer(deps, { ...question, log }, asked);
     for (const [i, one] of asked.entries()) {
       const said = evidence[i];
       if (said === undefined) continue;
@@ -192,11 +194,13 @@ async function reportFailure(
 }
 
 async function callPeer(
-  { gateway, settings }: PeerFencingDeps,
-  { suspect, peer, controls, tokens }: Question,
+  deps: PeerFencingDeps,
+  { suspect, peer, controls, tokens, log }: Question & { log: Logger },
   asked: readonly Asked[],
 ): Promise<(PeerEvidence | undefined)[]> {
-  const preFence = settings.current().ha.preFence;
+  const { gateway } = deps;
+  const preFence = deps.settings.current().ha.preFence;
+  const credential = await credentialFor(deps, { peer, suspect, log });
   const agent = agentAddress(peer);
   const target = {
     targetHostUuid: suspect.uuid,
@@ -212,6 +216,7 @@ async function callPeer(
     killGraceMs: preFence.killGraceMs,
     ...tokensOf(tokens),
     ...taskIdOf(asked),
+    ...(credential === undefined ? {} : { credential }),
   } satisfies FenceTarget;
   // F16: a deadline of its own, never one inherited from whoever asked.
   const deadlineMs = preFence.sshTimeoutSec * 1_000 + CALL_MARGIN_MS;

@@ -16,6 +16,7 @@ export interface Host {
   /** `type base64`, pinned at the first connect; empty before. */
   sshHostKeys: readonly string[];
   fencePublicKey: string | null;
+  nextFencePublicKey: string | null;
   status: HostStatus;
   state: HostState;
   liveness: Liveness;
@@ -42,6 +43,7 @@ export type HostFields = Partial<
     | 'addresses'
     | 'sshHostKeys'
     | 'fencePublicKey'
+    | 'nextFencePublicKey'
     | 'bootId'
     | 'pidNamespace'
     | 'agentInstance'

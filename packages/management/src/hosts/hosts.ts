@@ -9,10 +9,12 @@ import type { AgentGateway } from './agentGateway.js';
 import { makeConnector } from './connect/connector.js';
 import { noExtensions, type ConnectExtensions } from './connect/extensions.js';
 import { connectMessage } from './connect/messages.js';
-import { makeSiblingRefresh } from './connect/siblingRefresh.js';
+import { makeSiblingRefresh, type SiblingRefresh } from './connect/siblingRefresh.js';
 import type { HostListener, HostPresence } from './contracts.js';
 import { wasConnected, type Host } from './host.js';
 import { makeInventory, type HostInventory } from './inventory.js';
+import type { HostLogins } from './hostLogins.js';
+import { makeRotateKey } from './keyRotation.js';
 import { makeInventoryRepository } from './inventoryRepository.js';
 import { makeVerifyPower } from './powerVerify.js';
 import { makeHostRepository, type HostRepository, type Owner } from './repository.js';
@@ -30,6 +32,7 @@ export interface HostsDeps {
   gateway: AgentGateway;
   settings: SettingsSource;
   power: PowerDevice;
+  logins: HostLogins;
   /** This management node. */
   owner: Owner;
   /** What other domains add to every connect, in order. */
@@ -68,7 +71,7 @@ export function makeHosts(deps: HostsDeps): Hosts {
     {
       connected: async (host) => tracking.track(host),
       toldSiblings: (host, digest) => siblings.told(host, digest),
-      ended: (host, error) => ended(host, error),
+      ended: (host, error) => ended({ siblings, autoReconnect }, host, error),
     },
   );
   const busy = (hostUuid: string): boolean => connector.busy(hostUuid);
@@ -80,18 +83,18 @@ export function makeHosts(deps: HostsDeps): Hosts {
     busy,
     exclusive: (hostUuid, work) => connector.exclusive(hostUuid, work),
   });
-  const ended = (host: Host, error: DomainError | undefined): void => {
-    if (error === undefined) siblings.refresh(host.clusterUuid);
-    if (error === undefined || error.code === 'NOT_FOUND') autoReconnect.cancel(host.uuid);
-    else autoReconnect.failed(host.uuid);
-  };
   const removed = async (host: Host): Promise<void> => {
     autoReconnect.cancel(host.uuid);
     await tracking.untrack(host.uuid);
     siblings.refresh(host.clusterUuid);
   };
   return {
-    inventory: makeInventory({ ...shared, verifyPower: makeVerifyPower(shared), removed }),
+    inventory: makeInventory({
+      ...shared,
+      verifyPower: makeVerifyPower(shared),
+      rotateKey: makeRotateKey({ ...shared, siblings }),
+      removed,
+    }),
     presence,
     repository,
     liveness: makeLiveness(repository),
@@ -113,6 +116,17 @@ export function makeHosts(deps: HostsDeps): Hosts {
       await tracking.stop();
     },
   };
+}
+
+/** After each connect, well or not. */
+function ended(
+  { siblings, autoReconnect }: { siblings: SiblingRefresh; autoReconnect: AutoReconnect },
+  host: Host,
+  error: DomainError | undefined,
+): void {
+  if (error === undefined) siblings.refresh(host.clusterUuid);
+  if (error === undefined || error.code === 'NOT_FOUND') autoReconnect.cancel(host.uuid);
+  else autoReconnect.failed(host.uuid);
 }
 
 function makeLiveness(repository: HostRepository): HostLiveness {

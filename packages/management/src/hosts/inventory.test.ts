@@ -163,6 +163,110 @@ describe('F29: siblings know each other’s fence keys', () => {
   });
 });
 
+describe('F29: a new fence key', () => {
+  const rotate = (rig: HostsRig, force = false) =>
+    rig.clock.settle(rig.hosts.inventory.rotateKey(h1, { force }));
+  /** What each call told or asked, in order, as `prepare`, `switch` or the keys of h1 a host lets in. */
+  const story = (rig: HostsRig, names: Map<string, string>): string[] =>
+    rig.gateway.calls.flatMap(({ route, hostUuid: uuid, command }) => {
+      const { step, siblings = [] } = command as {
+        step?: string;
+        siblings?: { hostUuid: string; fencePublicKey: string }[];
+      };
+      if (route === 'fenceKey') return [`${step}`];
+      if (route !== 'connect') return [];
+      const keys = siblings.filter((one) => one.hostUuid === h1).map((one) => one.fencePublicKey);
+      return [`${uuid.slice(-1)}: ${keys.map((key) => names.get(key) ?? 'new').join('+')}`];
+    });
+  const rigOf = async (hosts: number) => {
+    const rig = await makeRig(hosts);
+    const [agent, second] = rig.agents;
+    if (agent === undefined || second === undefined) throw new Error('no hosts');
+    rig.gateway.calls.length = 0;
+    return { rig, agent, second, names: new Map([[agent.fencePublicKey, 'old']]) };
+  };
+
+  test('F29: the siblings know the new key before it is used, and forget the old one after', async () => {
+    const { rig, agent, names } = await rigOf(3);
+    const { fencePublicKey, untold } = await rotate(rig);
+    expect([fencePublicKey, untold]).toEqual([agent.fencePublicKey, []]);
+    const told = story(rig, names);
+    expect([told[0], told.slice(1, 3).toSorted(), told[3], told.slice(4).toSorted()]).toEqual([
+      'prepare',
+      ['2: old+new', '3: old+new'],
+      'switch',
+      ['2: new', '3: new'],
+    ]);
+    expect(await rig.hosts.repository.get(h1)).toMatchObject({
+      fencePublicKey,
+      nextFencePublicKey: null,
+    });
+    await rig.hosts.stop();
+  });
+
+  test('F29: a sibling that can not be told keeps the old key in use; repeated, it goes on', async () => {
+    const { rig, agent, second, names } = await rigOf(2);
+    second.scripts['connect'] = { fails: new Error('busy') };
+    await expect(rotate(rig)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(story(rig, names)).not.toContain('switch');
+    expect(names.get(agent.fencePublicKey)).toBe('old');
+    delete second.scripts['connect'];
+    const prepared = agent.nextFencePublicKey;
+    expect((await rotate(rig)).fencePublicKey).toBe(prepared);
+    expect(story(rig, names).at(-1)).toBe('2: new');
+    await rig.hosts.stop();
+  });
+
+  test('F29: by force the key changes all the same, and says who was not told', async () => {
+    const { rig, agent, second } = await rigOf(2);
+    second.scripts['connect'] = { fails: new Error('busy') };
+    const rotated = await rotate(rig, true);
+    expect(rotated).toEqual({ fencePublicKey: agent.fencePublicKey, untold: ['h2'] });
+    await rig.hosts.stop();
+  });
+
+  test('F29: a sibling that is away refuses it before anything is made', async () => {
+    const { rig, second } = await rigOf(2);
+    second.powerOff();
+    await rig.hosts.repository.setStatus(hostUuid(2), 'Disconnected', 'gone');
+    await expect(rotate(rig)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining("h2 can't be told"),
+    });
+    expect(rig.gateway.callsOf('fenceKey')).toEqual([]);
+    await rig.hosts.stop();
+  });
+
+  test('F29: after a switch whose answer was lost the siblings are told the key that is in use', async () => {
+    const { rig, agent, names } = await rigOf(2);
+    const lost = `ssh-ed25519 ${'L'.repeat(68)}`;
+    await rig.hosts.repository.update(h1, { nextFencePublicKey: lost });
+    agent.fencePublicKey = lost;
+    names.set(lost, 'lost');
+    await rotate(rig);
+    expect(story(rig, names).slice(-3)).toEqual(['2: lost+new', 'switch', '2: new']);
+    await rig.hosts.stop();
+  });
+});
+
+test('F30: a login of a host is stored, replaced, told as its kind, and gone with the host', async () => {
+  const rig = await makeRig(1);
+  const { inventory } = rig.hosts;
+  const logins = () => rig.store.db.selectFrom('hostLogins').select(['hostUuid', 'kind']).execute();
+  await expect(
+    inventory.setLogin(hostUuid(9), { kind: 'password', secret: new Secret('x') }),
+  ).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await inventory.setLogin(h1, { kind: 'password', secret: new Secret('x') });
+  await inventory.setLogin(h1, { kind: 'privateKey', secret: new Secret('y') });
+  expect(await logins()).toEqual([{ hostUuid: h1, kind: 'privateKey' }]);
+  await inventory.removeLogin(h1);
+  expect(await logins()).toEqual([]);
+  await inventory.setLogin(h1, { kind: 'password', secret: new Secret('x') });
+  await rig.clock.settle(inventory.remove(h1));
+  expect(await logins()).toEqual([]);
+  await rig.hosts.stop();
+});
+
 describe('remove', () => {
   test('F40: a host with open runs can not be removed', async () => {
     const rig = await makeRig(1);

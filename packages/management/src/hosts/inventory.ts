@@ -8,6 +8,8 @@ import { fromJson, type Queryable, type Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import { connectMessage, reconnectMessage } from './connect/messages.js';
 import type { Host } from './host.js';
+import type { HostLogins, NewHostLogin } from './hostLogins.js';
+import type { RotateKey } from './keyRotation.js';
 import type { InventoryRepository, StoredPowerDevice } from './inventoryRepository.js';
 import type { VerifyPower } from './powerVerify.js';
 import { newHostRow, type HostRepository } from './repository.js';
@@ -55,6 +57,10 @@ export interface HostInventory {
   removePowerDevice(hostUuid: string): Promise<void>;
   powerDevice(hostUuid: string): Promise<StoredPowerDevice | undefined>;
   verifyPower: VerifyPower;
+  rotateKey: RotateKey;
+  /** F30: for siblings of a host without an entry for their keys. @throws DomainError NOT_FOUND */
+  setLogin(hostUuid: string, login: NewHostLogin): Promise<void>;
+  removeLogin(hostUuid: string): Promise<void>;
 }
 
 export interface InventoryDeps {
@@ -68,6 +74,8 @@ export interface InventoryDeps {
   repository: HostRepository;
   inventory: InventoryRepository;
   verifyPower: VerifyPower;
+  rotateKey: RotateKey;
+  logins: HostLogins;
   /** The host's row is gone: forget it everywhere, tell its siblings. */
   removed: (host: Host) => Promise<void>;
 }
@@ -105,6 +113,12 @@ export function makeInventory(deps: InventoryDeps): HostInventory {
     removePowerDevice: (hostUuid) => inventory.removePowerDevice(hostUuid),
     powerDevice: (hostUuid) => inventory.powerDevice(hostUuid),
     verifyPower: deps.verifyPower,
+    rotateKey: deps.rotateKey,
+    async setLogin(hostUuid, login) {
+      await repository.get(hostUuid);
+      await deps.logins.set(hostUuid, login);
+    },
+    removeLogin: (hostUuid) => deps.logins.remove(hostUuid),
   };
 }
 
@@ -193,6 +207,7 @@ async function remove(deps: InventoryDeps, hostUuid: string): Promise<void> {
         `host ${host.name} was confirmed dead, and ${words} of its VMs do not run elsewhere yet`,
       );
     await inventory.removePowerDevice(hostUuid, tx);
+    await deps.logins.remove(hostUuid, tx);
     await repository.remove(hostUuid, tx);
     const text = `host ${host.name} was removed`;
     await events.record({ kind: 'host.removed', hostUuid, text }, tx);

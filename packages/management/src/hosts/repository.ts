@@ -213,6 +213,7 @@ export function newHostRow(
     hypervisor: 'KVM',
     sshHostKeys: [],
     fencePublicKey: null,
+    nextFencePublicKey: null,
     status: 'Disconnected',
     state: 'Enabled',
     liveness: 'late',

@@ -30,6 +30,7 @@ const inventory: Record<string, Column[]> = {
     ['sshUsername', 'text'],
     ['sshHostKeysJson', 'text'],
     ['fencePublicKey', 'text', 'null'],
+    ['nextFencePublicKey', 'text', 'null'],
     ['status', 'text'],
     ['state', 'text'],
     ['liveness', 'text'],
@@ -58,6 +59,11 @@ const inventory: Record<string, Column[]> = {
     ['id', 'integer', 'primary'],
     ['hostUuid', 'text'],
     ['token', 'text'],
+  ],
+  hostLogins: [
+    ['hostUuid', 'text', 'primary'],
+    ['kind', 'text'],
+    ['sealed', 'text'],
   ],
   powerOrders: [
     ['uuid', 'text', 'primary'],

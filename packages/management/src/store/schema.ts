@@ -3,6 +3,7 @@ import type {
   HostState,
   HostStatus,
   Liveness,
+  LoginKind,
   Priority,
   RunState,
   TaskState,
@@ -10,7 +11,7 @@ import type {
 import type { Generated } from 'kysely';
 
 /** The API speaks of the same states. */
-export type { HaLevel, HostState, HostStatus, Liveness, Priority, RunState, TaskState };
+export type { HaLevel, HostState, HostStatus, Liveness, LoginKind, Priority, RunState, TaskState };
 
 export const PROOF_KINDS = [
   'peerConfirmedDead',
@@ -52,6 +53,8 @@ export interface HostsTable {
   /** Pinned at the first connect. JSON array. */
   sshHostKeysJson: string;
   fencePublicKey: string | null;
+  /** Of a key that is to follow: its siblings let both in until the host uses it (F29). */
+  nextFencePublicKey: string | null;
   status: HostStatus;
   state: HostState;
   liveness: Liveness;
@@ -93,6 +96,14 @@ export interface OrderTokensTable {
   hostUuid: string;
   /** Secret, never printed. */
   token: string;
+}
+
+/** How siblings log in to a host that has no entry for their keys (F30). */
+export interface HostLoginsTable {
+  hostUuid: string;
+  kind: LoginKind;
+  /** With a key that is not in the database. */
+  sealed: string;
 }
 
 /** A power command that was given; unresolved until the device's state was read back after it. */
@@ -264,6 +275,7 @@ export interface Database {
   hosts: HostsTable;
   powerDevices: PowerDevicesTable;
   orderTokens: OrderTokensTable;
+  hostLogins: HostLoginsTable;
   powerOrders: PowerOrdersTable;
   vms: VmsTable;
   runs: RunsTable;

@@ -44,6 +44,12 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
         await note('verifyPower', { hostUuid });
         return { verifiedAt: '2026-01-02T00:00:00.000Z' };
       },
+      setLogin: (hostUuid, { kind }) => note('setLogin', { hostUuid, kind }),
+      removeLogin: (hostUuid) => note('removeLogin', { hostUuid }),
+      rotateKey: async (hostUuid, ask) => {
+        await note('rotateKey', { hostUuid, ...ask });
+        return { fencePublicKey: 'ssh-ed25519 AAAA', untold: ['h2'] };
+      },
     },
     vms: fakeVms(store, note),
     tasks: {

@@ -74,6 +74,21 @@ export const samples: { [Name in keyof Table]: Sample<Table[Name]> } = {
     answer: { hostUuid: ids.h1, verifiedAt: '2026-01-02T00:00:00.000Z' },
     asks: { what: 'verifyPower', hostUuid: ids.h1 },
   },
+  setHostLogin: {
+    request: { host: 'h1', kind: 'password', secret: 'a password', reason },
+    answer: { uuid: ids.h1 },
+    asks: { what: 'setLogin', hostUuid: ids.h1, kind: 'password' },
+  },
+  removeHostLogin: {
+    request: { host: 'h1', reason },
+    answer: { uuid: ids.h1 },
+    asks: { what: 'removeLogin', hostUuid: ids.h1 },
+  },
+  rotateHostKey: {
+    request: { host: 'h1', force: true, reason },
+    answer: { hostUuid: ids.h1, untold: ['h2'] },
+    asks: { what: 'rotateKey', hostUuid: ids.h1, force: true },
+  },
   listVms: {
     request: { level: 'onHostFailure' },
     answer: { items: [{ name: 'web1', protected: true, proofs: ['peer', 'power'] }] },

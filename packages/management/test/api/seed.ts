@@ -37,6 +37,7 @@ export const hostRow = (uuid: string, name: string) => ({
   sshUsername: 'root',
   sshHostKeysJson: '[]',
   fencePublicKey: null,
+  nextFencePublicKey: null,
   status: 'Connected' as const,
   state: 'Enabled' as const,
   liveness: 'online' as const,

@@ -2,6 +2,7 @@ import {
   ArrayMaxSize,
   ArrayMinSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsNumber,
@@ -55,6 +56,9 @@ export class FencerView extends HostRefView {
   @Nullable() @IsNumber() @Min(0) roundTripMs: number | null = null;
 }
 
+export const LOGIN_KINDS = ['password', 'privateKey'] as const;
+export type LoginKind = (typeof LOGIN_KINDS)[number];
+
 export class HostView {
   @Uuid() uuid = required<string>();
   @Text(256) name = required<string>();
@@ -87,6 +91,8 @@ export class HostView {
   @Nullable() @Time() noFenceLineSince: string | null = null;
   /** Order tokens that it holds, as it says; null: it does not say. */
   @Nullable() @IsInt() @Min(0) orderTokens: number | null = null;
+  /** A login is stored for siblings whose key the host does not know; null: none. */
+  @Nullable() @IsIn(LOGIN_KINDS) login: LoginKind | null = null;
   /** Runs of VMs there that are not proven over. */
   @IsInt() @Min(0) openRuns = required<number>();
   @Time() createdAt = required<string>();
@@ -174,6 +180,28 @@ export class ConfirmDeadView {
 export class PowerVerifiedView {
   @Uuid() hostUuid = required<string>();
   @Time() verifiedAt = required<string>();
+}
+
+export class RotateKeyRequest extends HostReasonRequest {
+  /** Also if a sibling can't be told: the host can't fence that one until it is connected again. */
+  @IsBoolean() force = false;
+}
+
+/** How siblings log in to a host that has no entry for their keys; secret: stored, never shown. */
+export class SetLoginRequest extends HostReasonRequest {
+  @IsIn(LOGIN_KINDS) kind = required<LoginKind>();
+  /** The password, or the private key as its file has it. */
+  @IsString() @MinLength(1) @MaxLength(16_384) secret = required<string>();
+  /** Of the private key. */
+  @Optional() @IsString() @MinLength(1) @MaxLength(1_024) passphrase?: string;
+}
+
+export class KeyRotatedView {
+  @Uuid() hostUuid = required<string>();
+  /** The new one. */
+  @Text(512) fencePublicKey = required<string>();
+  /** Names of siblings that let the former key in until they can be told. */
+  @IsArray() @IsString({ each: true }) untold = required<string[]>();
 }
 
 /** Something that has been taken away. */

@@ -15,6 +15,12 @@ import { atHome, startProgram } from './session.js';
 import { simSigns } from './signs.js';
 import { simTransport } from './transport.js';
 
+/** Simulated hosts let their siblings in by key, and by nothing else. */
+const keysOnly: AgentPorts['credentials'] = {
+  newKey: () => Promise.reject(new DomainError('NO_SUCH_ROUTE', 'no credentials here')),
+  open: () => Promise.reject(new DomainError('REFUSED', 'no credentials here')),
+};
+
 /** Every port of one life of an agent on a simulated host. */
 export function agentPorts(host: SimHost, life: Life, listeners: Listeners): AgentPorts {
   const { world } = host;
@@ -35,6 +41,10 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     host: bound(life, hostView(host)),
     fenceAccess: bound(life, {
       publicKey: async () => host.fenceKey,
+      prepareKey: async () => host.prepareFenceKey(),
+      switchKey: async (publicKey) => {
+        if (!host.switchFenceKey(publicKey)) throw new DomainError('CONFLICT', 'another key');
+      },
       install: async (siblings, orders) => {
         host.siblings = [...siblings];
         host.asksForTokens = orders?.orderTokens === true;
@@ -57,6 +67,7 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
         return bound(life, session);
       },
     }),
+    credentials: keysOnly,
     echo: bound(life, echoCaller(origin)),
     signs: bound(life, simSigns(origin)),
   };

@@ -37,6 +37,15 @@ export interface SimServerOptions {
 /** The server's node in the network. */
 export const SERVER_NODE = 'server';
 
+/** Simulated hosts let their siblings in by key, and by nothing else. */
+const noLogins: CorePorts['loginVault'] = {
+  seal: () => Promise.reject(new Error('no logins here')),
+  open: () => Promise.reject(new Error('no logins here')),
+  sealFor: () => {
+    throw new Error('no logins here');
+  },
+};
+
 /**
  * The management server of a simulated site: the real core and the real API behind its dispatcher.
  * It can be killed at any moment; the next life has the same database.
@@ -96,7 +105,7 @@ export class SimServer {
     this.#dispatcher = undefined;
   }
 
-  #ports(life: Life): Pick<CorePorts, 'clock' | 'random' | 'log' | 'gateway' | 'powerDevice'> {
+  #ports(life: Life): Omit<CorePorts, 'store' | 'settings' | 'node' | 'events'> {
     const { world, listeners } = this;
     const origin = { world, listeners, node: SERVER_NODE, life };
     return {
@@ -107,6 +116,7 @@ export class SimServer {
       }),
       gateway: simGateway(origin),
       powerDevice: bound(life, simPowerDevice(world, world.clock)),
+      loginVault: noLogins,
     };
   }
 

@@ -35,7 +35,8 @@ export class SimHost {
   readonly memoryMiB: number;
   /** Survive a power cut. */
   readonly sshHostKey: string;
-  readonly fenceKey: string;
+  fenceKey: string;
+  #nextFenceKey: string | undefined;
   readonly definitions: LibvirtRecords['definitions'] = new Map();
   /** Entries of authorized_keys that the agent wrote. */
   siblings: readonly SiblingKey[] = [];
@@ -70,6 +71,20 @@ export class SimHost {
     this.sshHostKey = `ssh-ed25519 ${keyText(world.random)}`;
     this.fenceKey = `ssh-ed25519 ${keyText(world.random)}`;
     this.processes = new ProcessTable(world.clock, 0);
+  }
+
+  /** The key that is to follow; made if there is none. */
+  prepareFenceKey(): string {
+    this.#nextFenceKey ??= `ssh-ed25519 ${keyText(this.world.random)}`;
+    return this.#nextFenceKey;
+  }
+
+  /** False: that is not the prepared key. */
+  switchFenceKey(publicKey: string): boolean {
+    if (this.fenceKey !== publicKey && this.#nextFenceKey !== publicKey) return false;
+    this.fenceKey = publicKey;
+    this.#nextFenceKey = undefined;
+    return true;
   }
 
   get isOn(): boolean {

@@ -1,9 +1,20 @@
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile, mkdir } from 'node:fs/promises';
+import {
+  chmod,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+  mkdir,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import ssh2 from 'ssh2';
-import { fileFenceAccess, worksAsKey, type FileFenceAccess } from './fileFenceAccess.js';
+import { worksAsKey } from './fenceKeys.js';
+import { fileFenceAccess, type FileFenceAccess } from './fileFenceAccess.js';
 import type { BuiltPrograms } from './installedProgram.js';
 
 let dir = '';
@@ -45,6 +56,25 @@ test('F29: a key of its own, made once, private to root', async () => {
   expect(await modeOf(join(dir, 'state/fence-key'))).toBe('600');
   expect(String(await access.privateKey())).toBe('[secret]');
   expect((await access.privateKey()).reveal()).toContain('OPENSSH PRIVATE KEY');
+});
+
+test('F29: a key that is to follow is not used before it is told to be, and then alone', async () => {
+  const old = await access.publicKey();
+  const next = await access.prepareKey();
+  expect(await access.prepareKey()).toBe(next);
+  expect([next === old, await access.publicKey()]).toEqual([false, old]);
+  expect(await modeOf(join(dir, 'state/fence-key.next'))).toBe('600');
+  await expect(access.switchKey(`ssh-ed25519 ${'A'.repeat(68)}`)).rejects.toMatchObject({
+    code: 'CONFLICT',
+  });
+  expect(await access.publicKey()).toBe(old);
+  await access.switchKey(next);
+  await access.switchKey(next);
+  const again = make();
+  expect([await access.publicKey(), await again.publicKey()]).toEqual([next, next]);
+  expect((await access.privateKey()).reveal()).toBe((await again.privateKey()).reveal());
+  expect(await readdir(join(dir, 'state'))).toEqual(['fence-key']);
+  await expect(access.switchKey(old)).rejects.toMatchObject({ code: 'CONFLICT' });
 });
 
 test('F29: a key that can not be read is none, however it was made', () => {

@@ -7,7 +7,7 @@ import type { FenceOrder } from '../order.js';
 import { runOrder, type OrderResult } from '../runOrder.js';
 import type { Dialed, DialFailureKind, DialLimits, DialTarget } from '../sshDialer.js';
 import { failureOfErrno } from './connectFirst.js';
-import { worksAsKey } from './fileFenceAccess.js';
+import { worksAsKey } from './fenceKeys.js';
 import { ssh2Dialer } from './ssh2Dialer.js';
 
 // Real sockets on loopback: a small SSH server that fails in every way that a host can.

@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Secret } from '@fenceline/common';
-import ssh2, { type Client, type ClientChannel } from 'ssh2';
+import ssh2, { type AnyAuthMethod, type Client, type ClientChannel } from 'ssh2';
+import type { Login as Credential } from '../credentialKeys.js';
 import type { DialFailureKind, DialStage, DialTarget } from '../sshDialer.js';
 import type { ProgramSession } from '../programSession.js';
 import { channelSession } from './channelSession.js';
 import { failureOfErrno } from './connectFirst.js';
 import { deferred } from './deferred.js';
 import { isPinned, pinnedTypes } from './hostKeys.js';
+import type { ProgramText } from './programText.js';
 
 /** What the forced command replaces; seen only by a host that lacks the restricted entry. */
 const COMMAND = 'fenceline-fence';
@@ -22,15 +24,19 @@ export interface Login {
   destroy(): void;
 }
 
+/** Our own key runs the installed program; any other login brings it along (F30). */
+export type Access =
+  { kind: 'fenceKey'; key: Secret } | { kind: 'login'; login: Credential; program: ProgramText };
+
 interface LoginOptions {
   target: DialTarget;
-  key: Secret;
+  access: Access;
   mark: (name: DialStage['name']) => void;
   maxOutputBytes: number;
 }
 
 export function startLogin(socket: Socket, options: LoginOptions): Login {
-  const { target, key, mark, maxOutputBytes } = options;
+  const { target, access, mark, maxOutputBytes } = options;
   const client = new ssh2.Client();
   const { promise: result, resolve } = deferred<Awaited<Login['result']>>();
   let phase: DialFailureKind = 'noBanner';
@@ -52,7 +58,8 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
   client.on('ready', () => {
     phase = 'channelClosed';
     mark('auth');
-    exec(client, (channel) => {
+    const command = access.kind === 'login' ? access.program.command : COMMAND;
+    exec(client, command, (channel) => {
       if (channel === undefined) {
         settle(phase);
         return;
@@ -60,6 +67,7 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
       // At once: what ssh2 tells about a channel before somebody listens is lost.
       const opened = channelSession(channel, { maxOutputBytes, destroy });
       lost = opened.lost;
+      if (access.kind === 'login') channel.write(access.program.text);
       resolve({ session: opened.session });
     });
   });
@@ -74,7 +82,7 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
     wrongHostKey = !isPinned(shown, target.hostKeys);
     return !wrongHostKey;
   };
-  if (!open(client, socket, { target, key, hostVerifier })) settle('localError');
+  if (!open(client, socket, { target, access, hostVerifier })) settle('localError');
   return {
     result,
     settle,
@@ -83,38 +91,59 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
   };
 }
 
-function exec(client: Client, done: (channel: ClientChannel | undefined) => void): void {
+function exec(
+  client: Client,
+  command: string,
+  done: (channel: ClientChannel | undefined) => void,
+): void {
   try {
-    client.exec(COMMAND, (error, channel) => done(error === undefined ? channel : undefined));
+    client.exec(command, (error, channel) => done(error === undefined ? channel : undefined));
   } catch {
     done(undefined);
   }
 }
 
-function open(
-  client: Client,
-  socket: Socket,
-  {
-    target,
-    key,
-    hostVerifier,
-  }: Pick<LoginOptions, 'target' | 'key'> & { hostVerifier: (k: Buffer) => boolean },
-): boolean {
+type Opening = Pick<LoginOptions, 'target' | 'access'> & { hostVerifier: (key: Buffer) => boolean };
+
+function open(client: Client, socket: Socket, opening: Opening): boolean {
+  const { target, access, hostVerifier } = opening;
   try {
     client.connect({
       sock: socket,
-      username: target.username,
-      privateKey: key.reveal(),
       // The limits are the dialer's: this one is not kept in every state.
       readyTimeout: 0,
-      authHandler: ['publickey'],
+      authHandler: methodsOf(target.username, access),
       hostVerifier,
       algorithms: { serverHostKey: pinnedTypes(target.hostKeys) },
+      username: target.username,
     });
     return true;
   } catch {
     return false;
   }
+}
+
+/** What sshd is offered, in this order; nothing else, no agent of ours, no other key. */
+function methodsOf(username: string, access: Access): AnyAuthMethod[] {
+  if (access.kind === 'fenceKey')
+    return [{ type: 'publickey', username, key: access.key.reveal() }];
+  const { login } = access;
+  if (login.kind === 'privateKey') {
+    const { privateKey, passphrase } = login;
+    const locked = passphrase === undefined ? {} : { passphrase };
+    return [{ type: 'publickey', username, key: privateKey, ...locked }];
+  }
+  const { password } = login;
+  return [
+    { type: 'password', username, password },
+    {
+      type: 'keyboard-interactive',
+      username,
+      // Only the one question for a password: a second factor is nobody's to answer here.
+      prompt: (...[, , , prompts, finish]) =>
+        finish(prompts.length === 1 && prompts[0]?.echo === false ? [password] : []),
+    },
+  ];
 }
 
 /** Which failure an error of ssh2 is: by its level and code, else by how far the login had come. */

@@ -53,6 +53,40 @@ export function hostHandlers(context: ApiContext): Handlers<typeof hostRoutes> {
       );
       return { hostUuid: uuid, verifiedAt };
     },
+    ...accessHandlers(context),
+  };
+}
+
+type AccessRoute = 'setHostLogin' | 'removeHostLogin' | 'rotateHostKey';
+
+/** How siblings get in there (F29, F30). */
+function accessHandlers(context: ApiContext): Pick<Handlers<typeof hostRoutes>, AccessRoute> {
+  const { store, services, audit } = context;
+  const { hosts } = services;
+  const change = changeHost(context);
+  return {
+    setHostLogin: (request, call) =>
+      // What is told of it is its kind (F28).
+      change('host.login.set', { request, call }, ({ uuid }) =>
+        hosts.setLogin(uuid, {
+          kind: request.kind,
+          secret: new Secret(request.secret),
+          ...(request.passphrase === undefined
+            ? {}
+            : { passphrase: new Secret(request.passphrase) }),
+        }),
+      ),
+    removeHostLogin: (request, call) =>
+      change('host.login.remove', { request, call }, ({ uuid }) => hosts.removeLogin(uuid)),
+    rotateHostKey: async ({ host, reason, force }, { caller }) => {
+      const { uuid, name } = await find(store.db, 'hosts', host);
+      const entry = { actor: caller, action: 'host.rotate-key', target: uuid, reason };
+      const { fencePublicKey, untold } = await audit.change(
+        { ...entry, facts: { name, force } },
+        () => hosts.rotateKey(uuid, { force }),
+      );
+      return { hostUuid: uuid, fencePublicKey, untold: [...untold] };
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import {
   type ListHostsRequest,
   type PowerReadiness,
 } from '@fenceline/protocol';
-import type { HostsTable } from '../../store/schema.js';
+import type { HostsTable, LoginKind } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import type { HostFacts } from '../rules/protection.js';
 import { findOptional } from './lookup.js';
@@ -15,6 +15,7 @@ interface HostRow extends HostsTable {
   clusterName: string | null;
   powerAgent: string | null;
   powerVerifiedAt: string | null;
+  loginKind: LoginKind | null;
   openRuns: number;
 }
 
@@ -27,6 +28,8 @@ function hostRows(on: Queryable) {
     .selectAll('hosts')
     .select(['clusters.name as clusterName', 'powerDevices.agent as powerAgent'])
     .select('powerDevices.verifiedAt as powerVerifiedAt')
+    .leftJoin('hostLogins', 'hostLogins.hostUuid', 'hosts.uuid')
+    .select('hostLogins.kind as loginKind')
     .select((eb) =>
       eb
         .selectFrom('runs')
@@ -125,6 +128,7 @@ function hostView(row: HostRow): HostView {
     canBeFencedBy: [],
     noFenceLineSince: null,
     orderTokens: null,
+    login: row.loginKind,
     openRuns: row.openRuns,
     createdAt: row.createdAt,
   };

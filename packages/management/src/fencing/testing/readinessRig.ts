@@ -1,5 +1,7 @@
 import type { Logger } from '@fenceline/common';
 import type { FakeAgent } from '../../hosts/testing/fakeAgent.js';
+import { makeHostLogins } from '../../hosts/hostLogins.js';
+import { plainVault } from '../../hosts/testing/rig.js';
 import { FakePower } from '../../hosts/testing/fakePower.js';
 import { makeWorld, type World } from '../../hosts/testing/world.js';
 import { makeHosts, type Hosts } from '../../hosts/hosts.js';
@@ -33,6 +35,7 @@ export async function readinessRig(
     const hosts = makeHosts({
       ...world,
       settings,
+      logins: makeHostLogins(world.store, plainVault),
       power: new FakePower(world.clock),
       extensions: readinessExtensions(() => readiness),
     });

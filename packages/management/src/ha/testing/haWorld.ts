@@ -111,6 +111,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     log,
     tokens: { take: async () => ({}), hold: () => () => undefined },
     lines: { linesTo: () => [] },
+    logins: { has: async () => false, sealedFor: async () => undefined },
   });
   bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
   const judgements = new Map<string, HostJudgement>();

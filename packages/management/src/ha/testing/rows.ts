@@ -21,6 +21,7 @@ export function hostRow(uuid: string, name: string): HostsTable {
     sshUsername: 'root',
     sshHostKeysJson: '[]',
     fencePublicKey: null,
+    nextFencePublicKey: null,
     status: 'Connected',
     state: 'Enabled',
     liveness: 'online',

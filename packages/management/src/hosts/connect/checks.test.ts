@@ -64,6 +64,9 @@ test('F29: a host is told the other hosts of its own cluster that have a key', (
   const keys = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, all);
   expect(keys.map(({ hostUuid }) => hostUuid)).toEqual(['a', 'c']);
   expect(keys[0]?.addresses).toEqual(['a.test']);
+  const changing = { ...host('a', 'x', 'ka'), nextFencePublicKey: 'kn' };
+  const both = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, [changing]);
+  expect(both.map((key) => key.fencePublicKey)).toEqual(['ka', 'kn']);
   const again = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, all.toReversed());
   const digest = (siblings: typeof keys, orderTokens = true): string =>
     siblingKeysDigest({ siblings, orderTokens });

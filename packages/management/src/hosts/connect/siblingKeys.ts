@@ -7,7 +7,8 @@ const MAX_SIBLINGS = 1_024;
 
 /**
  * F29: the fence keys that a host has to let in: those of the other hosts of its cluster that
- * have one, each from its own addresses only. Always in the same order.
+ * have one, each from its own addresses only. Of a host that is about to change its key, both.
+ * Always in the same order.
  */
 export function siblingKeysFor(
   host: Pick<Host, 'uuid' | 'clusterUuid'>,
@@ -15,10 +16,14 @@ export function siblingKeysFor(
 ): SiblingKey[] {
   return hosts
     .filter((other) => other.uuid !== host.uuid && other.clusterUuid === host.clusterUuid)
-    .flatMap(({ uuid, addresses, fencePublicKey }) =>
-      fencePublicKey === null
-        ? []
-        : [{ hostUuid: uuid, addresses: addresses.slice(0, 16), fencePublicKey }],
+    .flatMap(({ uuid, addresses, fencePublicKey, nextFencePublicKey }) =>
+      [...new Set([fencePublicKey, nextFencePublicKey])]
+        .filter((key) => key !== null)
+        .map((key) => ({
+          hostUuid: uuid,
+          addresses: addresses.slice(0, 16),
+          fencePublicKey: key,
+        })),
     )
     .sort((a, b) => (a.hostUuid < b.hostUuid ? -1 : 1))
     .slice(0, MAX_SIBLINGS);

@@ -26,6 +26,8 @@ export interface SiblingRefresh {
   told(host: Pick<Host, 'uuid'>, digest: string): void;
   /** Something of this cluster's hosts may have changed; returns at once. */
   refresh(clusterUuid: string): void;
+  /** Tells them now. Names of the hosts that could not be told; they are told later. */
+  tellNow(clusterUuid: string): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +57,7 @@ class Refresher implements SiblingRefresh {
     const entry = { again: false, done: Promise.resolve() };
     this.#running.set(clusterUuid, entry);
     entry.done = this.#once(clusterUuid)
+      .then(() => undefined)
       .catch((thrown: unknown) =>
         this.deps.log.error('siblings could not be refreshed', { error: messageOf(thrown) }),
       )
@@ -70,17 +73,28 @@ class Refresher implements SiblingRefresh {
     await Promise.all([...this.#running.values()].map(({ done }) => done));
   }
 
-  async #once(clusterUuid: string): Promise<void> {
+  async tellNow(clusterUuid: string): Promise<string[]> {
+    const { repository, busy } = this.deps;
+    const hosts = await repository.list({ clusterUuid });
+    // A connect that is under way may have read the keys before they changed.
+    const connecting = hosts.filter((host) => host.status === 'Connected' && busy(host.uuid));
+    const failed = await this.#once(clusterUuid);
+    return [...connecting.map(({ name }) => name), ...failed];
+  }
+
+  /** Names of the hosts that could not be told. */
+  async #once(clusterUuid: string): Promise<string[]> {
     const { repository, exclusive, busy } = this.deps;
     const hosts = await repository.list({ clusterUuid });
     // A host that is being connected is told by its connect.
     const toTell = hosts.filter((host) => host.status === 'Connected' && !busy(host.uuid));
-    let failed = false;
+    const failed: string[] = [];
     await forEachBounded(toTell, FAN_OUT, async (host) => {
       const ok = await exclusive(host.uuid, () => this.#tell(host)).catch(() => false);
-      failed ||= !ok;
+      if (!ok) failed.push(host.name);
     });
-    if (failed) this.#retryLater(clusterUuid);
+    if (failed.length > 0) this.#retryLater(clusterUuid);
+    return failed;
   }
 
   async #tell(host: Host): Promise<boolean> {

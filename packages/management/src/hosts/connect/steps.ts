@@ -135,6 +135,8 @@ function connectAgent(deps: ConnectDeps, hooks: ConnectHooks): Step<ConnectConte
           bootId,
           pidNamespace: facts.pidNamespace,
           fencePublicKey,
+          // A change of the key whose last answer was lost.
+          ...(host.nextFencePublicKey === fencePublicKey ? { nextFencePublicKey: null } : {}),
           sshHostKeys: pinnedHostKeys(host, answer.sshHostKeys),
         };
         await repository.update(host.uuid, fields);

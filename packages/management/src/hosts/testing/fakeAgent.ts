@@ -45,6 +45,7 @@ export class FakeAgent {
   protocolVersion = PROTOCOL_VERSION;
   bootId = 'boot-1';
   fencePublicKey: string;
+  nextFencePublicKey: string | undefined;
   sshHostKeys: string[];
   vms: VmSeen[] = [];
   /** Deposited by the server. */

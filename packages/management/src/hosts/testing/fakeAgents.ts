@@ -7,6 +7,7 @@ import {
   type CallOptions,
   type ConnectHostCmd,
   type EchoCmd,
+  type FenceKeyCmd,
   type OrderTokensCmd,
   type Route,
   type ScanHostCmd,
@@ -133,6 +134,8 @@ export class FakeAgents implements AgentGateway {
       case agentRoutes.orderTokens.name:
         fake.orderTokens = (command as OrderTokensCmd).tokens;
         return { held: fake.orderTokens.length };
+      case agentRoutes.fenceKey.name:
+        return fenceKeyOf(fake, command as FenceKeyCmd);
       case agentRoutes.capacity.name:
         return { cpus: fake.cpus, memoryMiB: fake.memoryMiB, memoryAvailableMiB: fake.memoryMiB };
       case agentRoutes.vmSync.name:
@@ -152,6 +155,26 @@ export class FakeAgents implements AgentGateway {
     const signsOfLife = level === 'nothing' ? [] : ['tcp:22 banner'];
     return { level, unstable: false, signsOfLife };
   }
+}
+
+function fenceKeyOf(fake: FakeAgent, { step, fencePublicKey }: FenceKeyCmd): object {
+  if (step === 'prepare') fake.nextFencePublicKey ??= newKey(fake.fencePublicKey);
+  else if (fencePublicKey !== fake.nextFencePublicKey || fencePublicKey === undefined)
+    throw new DomainError('CONFLICT', 'that key was not prepared');
+  else {
+    fake.fencePublicKey = fencePublicKey;
+    fake.nextFencePublicKey = undefined;
+  }
+  const next = fake.nextFencePublicKey;
+  return {
+    fencePublicKey: fake.fencePublicKey,
+    ...(next === undefined ? {} : { nextFencePublicKey: next }),
+  };
+}
+
+/** Another key than this one, the same each time. */
+function newKey(key: string): string {
+  return `ssh-ed25519 ${Buffer.from(key.padEnd(51).slice(-51)).toString('base64')}`;
 }
 
 function factsOf({ cpuVirtualization, kvmDevice }: FakeAgent): object {

@@ -1,7 +1,8 @@
-import type { Clock } from '@fenceline/common';
+import { sealFor, Secret, type Clock } from '@fenceline/common';
 import type { PowerDevice } from '../../fencing/powerDevice.js';
 import type { ConnectExtensions } from '../connect/extensions.js';
 import type { HostJudgement, HostListener, HostVmList } from '../contracts.js';
+import { makeHostLogins, type LoginVault } from '../hostLogins.js';
 import { makeHosts, type Hosts } from '../hosts.js';
 import type { FakeAgent } from './fakeAgent.js';
 import { FakePower } from './fakePower.js';
@@ -12,6 +13,13 @@ export type Heard =
   | { kind: 'list'; atMs: number; list: HostVmList }
   | { kind: 'vm'; atMs: number; vmUuid: string }
   | { kind: 'judged'; atMs: number; judgement: HostJudgement };
+
+/** Seals nothing: what the database holds is the login itself. */
+export const plainVault: LoginVault = {
+  seal: async (_hostUuid, login) => login.reveal(),
+  open: async (_hostUuid, sealed) => new Secret(sealed),
+  sealFor,
+};
 
 export interface HostsRig extends World {
   hosts: Hosts;
@@ -53,6 +61,7 @@ export async function makeRig(
     ...world,
     clock: options.clock ?? world.clock,
     power: options.power ?? power,
+    logins: makeHostLogins(world.store, plainVault),
     settings: { current: () => world.settings },
     ...(options.extensions && { extensions: options.extensions }),
   });
