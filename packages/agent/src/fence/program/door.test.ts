@@ -9,7 +9,7 @@ import { makeTestCa } from '@fenceline/common/testing';
 
 // The real door, built with the sanitizers, before a program that the test plays.
 
-const native = join(import.meta.dirname, '..');
+const native = join(import.meta.dirname, '../../../../native');
 const DOOR = join(native, 'build/fenceline-door-checked');
 const ca = makeTestCa();
 const own = ca.issue({ name: 'h1', role: 'sibling' });
