@@ -41,6 +41,9 @@ export const host: HostView = {
   memoryMiB: 16_384,
   lastSignOfLifeAt: '2026-01-01T00:00:09.500Z',
   powerDevice: { agent: 'fence_ipmilan', verifiedAt: BEFORE },
+  powerLevels: [
+    { level: 1, verified: true, devices: [{ agent: 'fence_ipmilan', verifiedAt: BEFORE }] },
+  ],
   openRuns: 1,
   createdAt: BEFORE,
 };
@@ -53,6 +56,7 @@ export const suspect: HostView = but(host, {
   livenessReason: 'silent for 5 s',
   lastSignOfLifeAt: '2026-01-01T00:00:05.000Z',
   powerDevice: null,
+  powerLevels: [],
 });
 
 export const vm: VmView = {

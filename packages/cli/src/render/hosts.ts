@@ -20,11 +20,6 @@ export function hostLine(host: HostView, nowMs: number): Cell[] {
 
 /** `fenceline host show` */
 export function hostLines(host: HostView, nowMs: number, paint: Paint): string[] {
-  const device = host.powerDevice;
-  const verified =
-    device?.verifiedAt === null || device === null
-      ? 'not verified'
-      : `verified ${shortTime(device.verifiedAt)}`;
   return facts(
     [
       ['host', cell(host.name, 'strong')],
@@ -42,16 +37,23 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ['boot', cell(host.bootId)],
       ['cpus', cell(host.cpus)],
       ['memory', cell(host.memoryMiB === null ? null : `${host.memoryMiB} MiB`)],
-      [
-        'power device',
-        device === null
-          ? cell('none', 'dim')
-          : cell(`${device.agent}, ${verified}`, device.verifiedAt === null ? 'warn' : 'good'),
-      ],
+      ...powerFacts(host),
       ['open runs', cell(host.openRuns)],
     ],
     paint,
   );
+}
+
+/** One line per level; of several devices all must be off for the host to be. */
+function powerFacts({ powerLevels }: HostView): [string, Cell][] {
+  if (powerLevels.length === 0) return [['power device', cell('none', 'dim')]];
+  return powerLevels.map(({ level, verified, devices }) => {
+    const agents = devices.map(({ agent }) => agent).join(' + ');
+    const [at] = devices.map(({ verifiedAt }) => verifiedAt ?? '').toSorted();
+    const text = verified ? `verified ${shortTime(at ?? '')}` : 'not verified';
+    const name = powerLevels.length === 1 ? 'power device' : `power level ${level}`;
+    return [name, cell(`${agents}, ${text}`, verified ? 'good' : 'warn')];
+  });
 }
 
 function connectFact({ connectFailure }: HostView): [string, Cell][] {

@@ -49,7 +49,10 @@ const inventory: Record<string, Column[]> = {
     ['createdAt', 'text'],
   ],
   powerDevices: [
-    ['hostUuid', 'text', 'primary'],
+    ['uuid', 'text', 'primary'],
+    ['hostUuid', 'text'],
+    ['level', 'integer'],
+    ['position', 'integer'],
     ['agent', 'text'],
     ['parametersJson', 'text'],
     ['verifiedAt', 'text', 'null'],
@@ -57,6 +60,7 @@ const inventory: Record<string, Column[]> = {
   powerOrders: [
     ['uuid', 'text', 'primary'],
     ['hostUuid', 'text'],
+    ['deviceUuid', 'text'],
     ['orderedAt', 'text'],
     ['resolvedAt', 'text', 'null'],
     ['result', 'text', 'null'],
@@ -93,6 +97,7 @@ const work: Record<string, Column[]> = {
     ['openedAt', 'text'],
     ['closedAt', 'text', 'null'],
     ['proofUuid', 'text', 'null'],
+    ['taskUuid', 'text', 'null'],
   ],
   proofs: [
     ['sequence', 'integer', 'primary'],
@@ -200,6 +205,7 @@ async function first(db: Kysely<Database>): Promise<void> {
     await createTable(db, table, columns);
   const unique = (name: string, on: string): Promise<unknown> =>
     sql.raw(`create unique index ${name} on ${on}`).execute(db);
+  await unique('power_devices_key', '"powerDevices" ("hostUuid", "level", "position")');
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
   await unique('proofs_uuid', 'proofs ("uuid")');
   await unique('clusters_name', 'clusters ("name")');

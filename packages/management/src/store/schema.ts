@@ -20,6 +20,7 @@ export const PROOF_KINDS = [
   'cleanStop',
   'neverBegan',
   'operatorConfirmed',
+  'hostUnreachable',
 ] as const;
 export type ProofKind = (typeof PROOF_KINDS)[number];
 
@@ -76,13 +77,19 @@ export interface HostsTable {
   createdAt: string;
 }
 
+/** The devices of one level must all be off at one moment; levels are tried from 1 on. */
 export interface PowerDevicesTable {
+  /** Of this device with these parameters: a changed one is another one. */
+  uuid: string;
   hostUuid: string;
+  level: number;
+  /** Within its level, from 1. */
+  position: number;
   /** A fence-agents program: a name in PATH or an absolute path. */
   agent: string;
   /** Its parameters as JSON object; secret, never printed. */
   parametersJson: string;
-  /** When off, read back, on was last seen to act on exactly this host; null = not proven. */
+  /** When a drill last saw that it feeds exactly this host; null = not proven. */
   verifiedAt: string | null;
 }
 
@@ -90,6 +97,8 @@ export interface PowerDevicesTable {
 export interface PowerOrdersTable {
   uuid: string;
   hostUuid: string;
+  /** The device may be gone by now; its order is not. */
+  deviceUuid: string;
   orderedAt: string;
   resolvedAt: string | null;
   result: string | null;
@@ -130,6 +139,8 @@ export interface RunsTable {
   openedAt: string;
   closedAt: string | null;
   proofUuid: string | null;
+  /** The HA task that it was granted for; null: a person's start, or one that was found. */
+  taskUuid: string | null;
 }
 
 export interface ProofsTable {

@@ -1,8 +1,9 @@
-import type { CallContext, Handlers } from '@fenceline/common';
-import { dashed, type vmRoutes, type VmWorkView } from '@fenceline/protocol';
+import { isoNow, type CallContext, type Handlers } from '@fenceline/common';
+import { dashed, type ProofBundleView, type vmRoutes, type VmWorkView } from '@fenceline/protocol';
 import type { AuditEntry } from '../../access/audit.js';
 import type { ApiContext } from '../context.js';
 import { find, findOptional } from '../queries/lookup.js';
+import { proofBundle } from '../queries/proofBundle.js';
 import { listHistory, listTasks, proofsOf, showTask, taskStory } from '../queries/tasks.js';
 import { listVms, showVm } from '../queries/vms.js';
 import type { StartedWork } from '../services.js';
@@ -12,10 +13,17 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
 }
 
 type VmHandlers = Handlers<typeof vmRoutes>;
-type Readers = 'listVms' | 'showVm' | 'listTasks' | 'showTask' | 'listTaskProofs' | 'listHistory';
+type Readers =
+  | 'listVms'
+  | 'showVm'
+  | 'listTasks'
+  | 'showTask'
+  | 'listTaskProofs'
+  | 'exportTaskProof'
+  | 'listHistory';
 type TaskChanges = 'retryTask' | 'abandonTask';
 
-function readers({ store, settings }: ApiContext): Pick<VmHandlers, Readers> {
+function readers({ store, settings, clock, node }: ApiContext): Pick<VmHandlers, Readers> {
   const { db } = store;
   return {
     listVms: (query) => listVms(db, query, settings.current().ha),
@@ -25,6 +33,12 @@ function readers({ store, settings }: ApiContext): Pick<VmHandlers, Readers> {
     listTaskProofs: async ({ taskUuid }) => {
       const { uuid } = await showTask(db, dashed(taskUuid));
       return { items: await proofsOf(db, uuid) };
+    },
+    exportTaskProof: async ({ taskUuid }) => {
+      const { databaseIncarnation } = node;
+      const ask = { taskUuid: dashed(taskUuid), exportedAt: isoNow(clock), databaseIncarnation };
+      // The lists are checked as they are by the view's class.
+      return (await store.transaction((tx) => proofBundle(tx, ask))) as ProofBundleView;
     },
     listHistory: (query) => listHistory(db, query),
   };

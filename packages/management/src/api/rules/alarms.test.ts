@@ -4,7 +4,7 @@ import { alarmsOf, type AlarmFacts } from './alarms.js';
 
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
-  Object.assign({ livenessReason: '', powerDevice: null }, host, changes) as HostView;
+  Object.assign({ livenessReason: '', powerLevels: [] }, host, changes) as HostView;
 const vmWith = (changes: Partial<VmView>): VmView =>
   Object.assign(
     { uuid: 'v1', name: 'web1', level: 'neverStop', protected: true, stoppedByPerson: false },
@@ -30,7 +30,7 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
   [{ hosts: [hostWith({ liveness: 'fenced' })] }, ['critical host.fenced'], 'it needs repair'],
   [{ hosts: [hostWith({ status: 'Disconnected' })] }, ['warning host.disconnected'], 'no link'],
   [
-    { hosts: [hostWith({ powerDevice: { agent: 'fence_x', verifiedAt: null } })] },
+    { hosts: [hostWith({ powerLevels: [{ level: 1, verified: false, devices: [] }] })] },
     ['warning power.unverified'],
     'a device that may switch another host',
   ],

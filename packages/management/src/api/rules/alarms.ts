@@ -73,16 +73,16 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
-  if (host.powerDevice !== null && host.powerDevice.verifiedAt === null)
-    return [
-      {
-        severity: 'warning',
-        kind: 'power.unverified',
-        text: `the power device of ${host.name} was never seen to switch it`,
-        ...of,
-      },
-    ];
-  return [];
+  return host.powerLevels
+    .filter(({ verified }) => !verified)
+    .map(({ level }) => ({
+      severity: 'warning',
+      kind: 'power.unverified',
+      text:
+        `the power device${host.powerLevels.length === 1 ? '' : ` of level ${level}`} of ` +
+        `${host.name} was never seen to switch it`,
+      ...of,
+    }));
 }
 
 function vmAlarms(vm: VmView): Alarm[] {

@@ -64,6 +64,7 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
   const grant = await recorded(attempt, 'grant', async (note) => {
     const granted = await deps.ledger.grant({
       vmUuid: vm.uuid,
+      taskUuid: task.uuid,
       hostUuid: host.uuid,
       bootId,
       liveOn: await liveOn(attempt),

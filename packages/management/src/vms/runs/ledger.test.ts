@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
+import { brokenAt } from '@fenceline/common';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import { brokenAt } from '../../fencing/digest.js';
+import type { ProofFacts } from '../../fencing/proof.js';
 import { proofByOperator } from '../../fencing/proofs/byOperator.js';
 import { proofByPeer } from '../../fencing/proofs/byPeer.js';
+import { fromJson } from '../../store/store.js';
 import { hostRow, hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
 import type { PeerEvidence } from '../../messages/types.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
@@ -149,7 +151,11 @@ describe('closing a run', () => {
     const world = await makeWorld();
     await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
     await world.ledger.close(proofOf(deadBy((await world.grant()).run)), null);
-    const chain = await world.store.db.selectFrom('proofs').selectAll().execute();
+    const rows = await world.store.db.selectFrom('proofs').selectAll().execute();
+    const chain = rows.map(({ factsJson, ...proof }) => ({
+      ...proof,
+      facts: fromJson<ProofFacts>(factsJson),
+    }));
     expect(brokenAt(chain)).toBeUndefined();
     const forged = chain.map((proof) => ({ ...proof, kind: 'powerOff' as const }));
     expect(brokenAt(forged)).toBe(1);
