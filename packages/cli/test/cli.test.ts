@@ -396,6 +396,33 @@ test('events --follow writes one line per event', async () => {
   expect(json.out.map((line) => JSON.parse(line) as unknown)).toHaveLength(2);
 });
 
+const setting = {
+  ...{ name: 'ha.x', value: 1, default: 1, unit: null, overridden: true },
+  ...{ changedAt: AT, changedBy: 'otto', perCluster: true, cluster: null },
+  clusterValues: [{ cluster: 'east', value: [2] }],
+};
+
+test('settings of a cluster: asked for by name, shown beside those of the site', async () => {
+  const asked: unknown[] = [];
+  const machine = await serve({
+    listSettings: async (request) => {
+      asked.push(request);
+      return { items: [setting] };
+    },
+    putSetting: async (request) => {
+      asked.push(request);
+      return but(setting, { cluster: 'east', clusterValues: [] });
+    },
+  });
+  const all = await run(['settings', 'get'], machine);
+  expect(all.out.join('\n')).toMatch(/ha\.x +1[^]*in cluster east +\[2\]/);
+  await run(['settings', 'get', '--cluster', 'east'], machine);
+  const argv = ['settings', 'set', 'ha.x', '[2]', '--cluster', 'east', '--reason', 'r'];
+  expect((await run(argv, machine)).out.join('\n')).toContain('ha.x (east)');
+  const put = { name: 'ha.x', value: [2], cluster: 'east', reason: 'r' };
+  expect(asked).toMatchObject([{}, { cluster: 'east' }, put]);
+});
+
 test.each([
   [['settings', 'set', 'ha.mode', 'disarmed'], 'disarmed'],
   [['settings', 'set', 'ha.x', '20'], 20],
@@ -409,8 +436,7 @@ test.each([
   const machine = await serve({
     putSetting: async (request) => {
       asked.push(request.value);
-      const setting = { name: 'ha.x', value: 1, default: 1, unit: null, overridden: true };
-      return { ...setting, changedAt: AT, changedBy: 'otto' };
+      return setting;
     },
   });
   expect(await run(argv, machine)).toMatchObject({ code: 0 });

@@ -8,6 +8,7 @@ import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
 import { makePowerControl } from './fencing/powerControl.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
+import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
@@ -26,6 +27,7 @@ import { makeHosts, type HostLiveness, type Hosts } from './hosts/hosts.js';
 import { makeMessageBus, type MessageBus } from './messages/bus.js';
 import { makePlacer } from './placement/placer.js';
 import type { SettingsSource } from './settings/settings.js';
+import { tellSinglePolicies } from './settings/singlePolicy.js';
 import type { Store } from './store/store.js';
 import type { Events } from './telemetry/events.js';
 import { makeVmInventory } from './vms/inventory.js';
@@ -54,6 +56,8 @@ export interface CoreOptions {
   onStep?: ((step: StepMark) => void) | undefined;
   /** Ways to prove a run over, instead of the product's; for worlds that plant a lie. */
   channels?: (standard: readonly ProofChannel[]) => readonly ProofChannel[];
+  /** What hosts leave on shared storage; absent: nothing, as no self-fencer writes there yet. */
+  storageRecords?: StorageRecords;
 }
 
 /** The server without its sockets: the same in production and on a simulated world. */
@@ -101,6 +105,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     events,
     ledger,
     start: async () => {
+      await tellSinglePolicies(ports);
       await hosts.start(listener);
       await dispatch.start();
     },
@@ -125,15 +130,20 @@ interface Base extends CorePorts {
 /** Ways to prove a run over. */
 function composeFencing(base: Base, options: CoreOptions) {
   const { bus, settings, presence, clock } = base;
+  const peers = makePeerFencing(base);
   const power = makePowerControl({ ...base, device: base.powerDevice });
   const closeOnHost = makeCloseOnHost(base);
   const standard = [
-    peerChannel({ bus, settings }),
+    peerChannel({
+      ...{ bus, settings, presence, clock },
+      cancel: (order) => peers.cancel(order),
+      records: options.storageRecords,
+    }),
     ownAgentChannel(closeOnHost),
     powerChannel({ power, presence, settings, clock }),
   ];
   const channels = options.channels?.(standard) ?? standard;
-  return { power, closeOnHost, channels, peers: makePeerFencing(base) };
+  return { power, closeOnHost, channels, peers };
 }
 
 /** Bringing VMs back: the ledger, tasks and what hosts report. */

@@ -38,11 +38,19 @@ export interface PeerFencingDeps {
 export interface PeerFencing {
   /** @throws DomainError STALE_EPOCH if a newer run exists on the suspect. */
   fence(message: FenceVmOnHostMsg): Promise<FenceVmOnHostReply>;
+  /**
+   * Nobody waits for this order any more: no further peer is asked, and a call that serves nobody
+   * else is broken off. Harmless at any time: what a peer is doing, it may do twice.
+   */
+  cancel(order: OrderKey): void;
 }
+
+type OrderKey = Pick<FenceVmOnHostMsg, 'hostUuid' | 'vmUuid' | 'epoch'>;
 
 interface Order {
   message: FenceVmOnHostMsg;
   disks: readonly DiskRef[];
+  cancelled: AbortSignal;
 }
 
 interface Asked {
@@ -51,24 +59,37 @@ interface Asked {
   failures: string[];
   stale: boolean;
   finished: boolean;
+  eligibleSiblings: number;
 }
 
 export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
   const batcher = makeBatcher<Order, Asked>(MAX_VMS_PER_FENCE, (suspectUuid, orders) =>
     fenceBatch(deps, suspectUuid, orders),
   );
+  const waiting = new Map<string, AbortController>();
   return {
     async fence(message) {
       const vm = await findVm(deps.store.db, message.vmUuid);
       if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${message.vmUuid}`);
-      const asked = await batcher.add(message.hostUuid, { message, disks: vm.disks });
+      const key = keyOf(message);
+      const stop = new AbortController();
+      waiting.set(key, stop);
+      const order = { message, disks: vm.disks, cancelled: stop.signal };
+      const asked = await batcher.add(message.hostUuid, order).finally(() => {
+        if (waiting.get(key) === stop) waiting.delete(key);
+      });
       if (asked.stale)
         throw new DomainError('STALE_EPOCH', `a run newer than ${message.epoch} exists`);
       if (asked.evidence.length === 0)
         throw new DomainError('REFUSED', asked.failures.join('; ') || 'no sibling can be asked');
-      return { evidence: asked.evidence };
+      return { evidence: asked.evidence, eligibleSiblings: asked.eligibleSiblings };
     },
+    cancel: (order) => waiting.get(keyOf(order))?.abort(new Error('not needed any more')),
   };
+}
+
+function keyOf({ hostUuid, vmUuid, epoch }: OrderKey): string {
+  return `${hostUuid} ${vmUuid} ${epoch}`;
 }
 
 async function fenceBatch(
@@ -82,16 +103,18 @@ async function fenceBatch(
     failures: [],
     stale: false,
     finished: false,
+    eligibleSiblings: 0,
   }));
   const suspect = await deps.directory.find(suspectUuid);
   if (suspect === undefined) throw new DomainError('NOT_FOUND', `no host ${suspectUuid}`);
   const hosts = await deps.directory.all();
   const candidates = hosts.map((host) => ({ host, linkUp: deps.presence.linkUp(host.uuid) }));
-  const { crossCluster } = deps.settings.current().ha.preFence;
+  const { crossCluster } = deps.settings.current(suspect.clusterUuid).ha.preFence;
   const hinted = orders.flatMap(({ message }) => message.siblingHostUuids);
   const peers = pickPeers({ suspect, hinted, candidates, crossCluster }, deps.random);
+  for (const one of all) one.eligibleSiblings = peers.length;
   for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
-    const open = all.filter(({ finished }) => !finished);
+    const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
     if (open.length === 0) break;
     await askPeer(deps, { suspect, peer, controls: peers }, open);
   }
@@ -128,6 +151,8 @@ async function askPeer(
         deps.presence.noteSignOfLife(question.suspect.uuid, `answered peer ${question.peer.name}`);
     }
   } catch (thrown) {
+    // Called off by us: nothing is wrong with that peer.
+    if (asked.every(({ order }) => order.cancelled.aborted)) return;
     const failure = afterFailure(thrown);
     await reportFailure(deps, { ...question, log }, failure);
     for (const one of asked) {
@@ -178,20 +203,33 @@ async function callPeer(
   } satisfies FenceTarget;
   // F16: a deadline of its own, never one inherited from whoever asked.
   const deadlineMs = preFence.sshTimeoutSec * 1_000 + CALL_MARGIN_MS;
+  const signal = whenAllCancelled(asked);
   const vms = vmsOf(asked);
   const [only, ...more] = vms;
   if (only !== undefined && more.length === 0) {
     const command = { ...target, ...only };
-    const answer = await gateway.call(agent, agentRoutes.fenceVm, { command, deadlineMs });
+    const answer = await gateway.call(agent, agentRoutes.fenceVm, { command, deadlineMs, signal });
     return asked.map(() => evidenceOf(peer.uuid, answer, answer));
   }
   const command = { ...target, vms };
-  const answer = await gateway.call(agent, agentRoutes.fenceVms, { command, deadlineMs });
+  const answer = await gateway.call(agent, agentRoutes.fenceVms, { command, deadlineMs, signal });
   const byVm = new Map(answer.verdicts.map((verdict) => [verdict.vmUuid, verdict]));
   return asked.map(({ order }) => {
     const verdict = byVm.get(order.message.vmUuid);
     return verdict === undefined ? undefined : evidenceOf(peer.uuid, answer, verdict);
   });
+}
+
+/** safety: a call is broken off only if nobody of the batch waits for its answer any more. */
+function whenAllCancelled(asked: readonly Asked[]): AbortSignal {
+  const all = new AbortController();
+  const signals = asked.map(({ order }) => order.cancelled);
+  const look = (): void => {
+    if (signals.every(({ aborted }) => aborted)) all.abort(new Error('not needed any more'));
+  };
+  for (const signal of signals) signal.addEventListener('abort', look, { once: true });
+  look();
+  return all.signal;
 }
 
 /** Each VM once: of two runs of one VM on this host the higher epoch closes both. */

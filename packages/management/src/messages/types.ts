@@ -64,6 +64,8 @@ export interface PeerEvidence {
 export interface FenceVmOnHostReply extends Reply {
   /** Every answer in the order in which peers were asked; the last one decided. */
   evidence: readonly PeerEvidence[];
+  /** Siblings that might have been asked at all. */
+  eligibleSiblings?: number;
 }
 
 export interface ConnectHostMsg extends Message {

@@ -176,7 +176,8 @@ const around: Record<string, Column[]> = {
     ['factsJson', 'text'],
   ],
   settings: [
-    ['name', 'text', 'primary'],
+    ['clusterUuid', 'text'],
+    ['name', 'text'],
     ['valueJson', 'text'],
     ['changedAt', 'text'],
     ['changedBy', 'text'],
@@ -206,6 +207,7 @@ async function first(db: Kysely<Database>): Promise<void> {
   const unique = (name: string, on: string): Promise<unknown> =>
     sql.raw(`create unique index ${name} on ${on}`).execute(db);
   await unique('power_devices_key', '"powerDevices" ("hostUuid", "level", "position")');
+  await unique('settings_key', 'settings ("clusterUuid", "name")');
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
   await unique('proofs_uuid', 'proofs ("uuid")');
   await unique('clusters_name', 'clusters ("name")');

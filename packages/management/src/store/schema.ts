@@ -234,6 +234,8 @@ export interface EventsTable {
 }
 
 export interface SettingsTable {
+  /** Empty: for the whole site. */
+  clusterUuid: string;
   name: string;
   valueJson: string;
   changedAt: string;

@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.js';
 import { find, findOptional } from '../queries/lookup.js';
 import { proofBundle } from '../queries/proofBundle.js';
 import { listHistory, listTasks, proofsOf, showTask, taskStory } from '../queries/tasks.js';
-import { listVms, showVm } from '../queries/vms.js';
+import { listVms, showVm, type HaOf } from '../queries/vms.js';
 import type { StartedWork } from '../services.js';
 
 export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
@@ -25,9 +25,10 @@ type TaskChanges = 'retryTask' | 'abandonTask';
 
 function readers({ store, settings, clock, node }: ApiContext): Pick<VmHandlers, Readers> {
   const { db } = store;
+  const haOf: HaOf = (clusterUuid) => settings.current(clusterUuid).ha;
   return {
-    listVms: (query) => listVms(db, query, settings.current().ha),
-    showVm: async ({ vm }) => showVm(db, (await find(db, 'vms', vm)).uuid, settings.current().ha),
+    listVms: (query) => listVms(db, query, haOf),
+    showVm: async ({ vm }) => showVm(db, (await find(db, 'vms', vm)).uuid, haOf),
     listTasks: (query) => listTasks(db, query),
     showTask: ({ taskUuid }) => taskStory(db, dashed(taskUuid)),
     listTaskProofs: async ({ taskUuid }) => {
@@ -52,7 +53,8 @@ function vmChanges({
 }: ApiContext): Omit<VmHandlers, Readers | TaskChanges> {
   const { db } = store;
   const { vms } = services;
-  const show = (vmUuid: string) => showVm(db, vmUuid, settings.current().ha);
+  const haOf: HaOf = (clusterUuid) => settings.current(clusterUuid).ha;
+  const show = (vmUuid: string) => showVm(db, vmUuid, haOf);
   const work = async (
     entry: Omit<AuditEntry, 'actor' | 'target'> & { vm: string },
     { caller }: CallContext,

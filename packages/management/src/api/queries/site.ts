@@ -10,7 +10,6 @@ import {
   type TokenPage,
   type ViewFacts,
 } from '@fenceline/protocol';
-import type { HaSettings } from '../../settings/settings.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import { alarmsOf } from '../rules/alarms.js';
 import { peersOf, whyNotPeer } from '../rules/protection.js';
@@ -18,7 +17,7 @@ import { beginning } from './events.js';
 import { allHosts, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
-import { allVms } from './vms.js';
+import { allVms, type HaOf } from './vms.js';
 
 /** In a big cluster everybody can fence everybody; nobody reads all the names. */
 const MAX_PEERS_SHOWN = 16;
@@ -69,17 +68,19 @@ export async function listAudit(on: Queryable, query: ListAuditRequest): Promise
 
 export interface StatusAsk {
   clock: Clock;
-  ha: HaSettings;
+  haOf: HaOf;
   storeProblem: string | undefined;
 }
 
 export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView> {
   const clusters = await on.selectFrom('clusters').selectAll().orderBy('name').execute();
   const hosts = await allHosts(on);
-  const vms = await allVms(on, ask.ha);
+  const vms = await allVms(on, ask.haOf);
   const tasks = await openTasks(on);
   const { storeProblem } = ask;
-  const haMode = ask.ha.mode;
+  const site = ask.haOf();
+  const haMode = site.mode;
+  const policies = clusters.map(({ uuid, name }) => ({ cluster: name, ha: ask.haOf(uuid) }));
   return {
     at: isoNow(ask.clock),
     serverVersion: FENCELINE_VERSION,
@@ -90,18 +91,19 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
       vms: vms.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
     })),
     openTasks: tasks,
-    alarms: alarmsOf({ haMode, hosts, vms, openTasks: tasks, storeProblem }),
+    alarms: alarmsOf({ policies, hosts, vms, openTasks: tasks, storeProblem }),
   };
 }
 
 /** F15, D19: who could fence whom, and which proofs would work for each VM now. */
-export async function readiness(on: Queryable, ha: HaSettings): Promise<ReadinessView> {
+export async function readiness(on: Queryable, haOf: HaOf): Promise<ReadinessView> {
   const hosts = await hostFacts(on);
-  const vms = await allVms(on, ha);
+  const vms = await allVms(on, haOf);
   return {
     hosts: hosts.map((host) => {
       const whyNot = whyNotPeer(host);
-      const peers = host.hypervisor === 'KVM' ? peersOf(host, hosts, ha.preFence.crossCluster) : [];
+      const { crossCluster } = haOf(host.clusterUuid).preFence;
+      const peers = host.hypervisor === 'KVM' ? peersOf(host, hosts, crossCluster) : [];
       return {
         uuid: host.uuid,
         name: host.name,

@@ -10,6 +10,8 @@ export interface ProofRequest {
   vm: Vm;
   taskUuid: string;
   siblingHostUuids: readonly string[];
+  /** Of the run's host: its settings count. */
+  clusterUuid?: string | undefined;
   /** The judgement in force of the run's host, asked anew; undefined: it is not suspect. */
   judgementNow: () => HostJudgement | undefined;
 }

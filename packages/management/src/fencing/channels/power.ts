@@ -24,7 +24,7 @@ export function powerChannel(deps: PowerChannelDeps): ProofChannel {
       try {
         const problem = await deps.power.problem(run.hostUuid);
         if (problem !== undefined) return { channel: name, why: problem };
-        await untilAllowed(deps, run.hostUuid, signal);
+        await untilAllowed(deps, request, signal);
         // Asked again: the host may have come back during the wait.
         const barred = barredBy(request);
         if (barred !== undefined) return { channel: name, why: barred };
@@ -74,13 +74,13 @@ function barredBy({ judgementNow }: ProofRequest): string | undefined {
 /** `ha.power.afterMs` since the last sign of life: a host that comes back is not switched off. */
 async function untilAllowed(
   { presence, settings, clock }: PowerChannelDeps,
-  hostUuid: string,
+  { run, clusterUuid }: ProofRequest,
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    const last = presence.lastSignOfLifeMs(hostUuid);
+    const last = presence.lastSignOfLifeMs(run.hostUuid);
     if (last === undefined) return;
-    const leftMs = last + settings.current().ha.power.afterMs - clock.monotonicMs();
+    const leftMs = last + settings.current(clusterUuid).ha.power.afterMs - clock.monotonicMs();
     if (leftMs <= 0) return;
     await sleep(clock, leftMs, signal);
   }

@@ -55,8 +55,11 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   const host = await deps.directory.find(run.hostUuid);
   const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
   const result = await recorded(attempt, name, async (note) => {
-    const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
+    const clusterUuid = host?.clusterUuid ?? vm.clusterUuid;
+    const { channels } = deps.settings.current(clusterUuid).ha.preFence;
+    const raced = await raceChannels(deps.channels, channels, {
       request: {
+        clusterUuid,
         run,
         vm,
         taskUuid: task.uuid,

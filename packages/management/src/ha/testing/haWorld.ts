@@ -133,7 +133,13 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
       settings: source,
       clock,
     }),
-    channels: [peerChannel({ bus, settings: source }), ownAgentChannel(closeOnHost)],
+    channels: [
+      peerChannel({
+        ...{ bus, settings: source, clock, presence },
+        cancel: (order) => peers.cancel(order),
+      }),
+      ownAgentChannel(closeOnHost),
+    ],
     closeOnHost,
     runWatch: makeRunWatch(clock),
     extensions,
