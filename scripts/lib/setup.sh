@@ -135,6 +135,9 @@ libc6-dev              helpers of the lab are compiled
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled
 libfuse3-dev           storage that can hang
+fence-agents           real drivers of power devices
+ipmitool               what fence_ipmilan talks to a BMC with
+openipmi               a simulated BMC
 '
 
 # Prints the packages that are not installed, one on a line.

@@ -11,6 +11,7 @@ import type { PowerDevice } from './fencing/powerDevice.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
+import { probeTask } from './ha/probe.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
 import { haStart } from './ha/start/haStart.js';
 import type { BeforeHaStartVm } from './ha/start/context.js';
@@ -86,6 +87,13 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   bus.handle('HaStartVmInstance', {
     queue: vmQueue,
     run: (message, signal) => haStart(ha.haStartDeps, message, signal),
+  });
+  bus.handle('ProbeHaTask', {
+    queue: vmQueue,
+    run: async ({ taskId }, signal) => {
+      await probeTask(ha.haStartDeps, taskId, signal);
+      return {};
+    },
   });
   bus.handle('StopVmInstance', {
     queue: vmQueue,
@@ -174,7 +182,10 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
       await inventory.listed(list);
       await dispatch.clusterChanged();
     },
-    vmChanged: (change) => inventory.changed(change),
+    vmChanged: async (change) => {
+      await inventory.changed(change);
+      await dispatch.vmChanged(change.vm.vmUuid);
+    },
     judged: (judgement) => hostFailures.judged(judgement),
   };
   const stopVmDeps = { ...base, ledger };

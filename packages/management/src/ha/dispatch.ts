@@ -1,7 +1,9 @@
 import { isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
-import { messageOf as messageOfTask, type HaTask } from './tasks/task.js';
+import { Probes } from './probe.js';
+import type { RefusalCount } from './start/haStart.js';
+import { HA_START_TIMEOUT_MS, messageOf as messageOfTask, type HaTask } from './tasks/task.js';
 import type { Tasks } from './tasks/tasks.js';
 
 export interface DispatchDeps {
@@ -20,8 +22,10 @@ export interface Dispatch {
   dispatch(task: HaTask): Promise<void>;
   /** Every waiting task looks again, and its back-off begins anew. */
   clusterChanged(): Promise<void>;
+  /** Something was seen of this VM: its task, if it waits, looks again. */
+  vmChanged(vmUuid: string): Promise<void>;
   /** Refusals of a task since the cluster changed, counted up. */
-  readonly refusals: { next(taskUuid: string): number; clear(taskUuid: string): void };
+  readonly refusals: Required<RefusalCount>;
 }
 
 const LOOK_EVERY_MS = 500;
@@ -33,6 +37,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
   const { tasks, bus, clock, log } = deps;
   const underWay = new Set<string>();
   const refusals = new Map<string, number>();
+  const probes = new Probes();
   let timer: Timer | undefined;
   let stopped = false;
 
@@ -58,6 +63,15 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       );
   };
 
+  const probe = (open: readonly HaTask[]): void => {
+    probes.keepOnly(new Set(open.map(({ uuid }) => uuid)));
+    for (const uuid of probes.due(clock.monotonicMs(), deps.settings.current().ha.restart.inAll)) {
+      const vmUuid = open.find((task) => task.uuid === uuid)?.vmUuid ?? '';
+      const message = { vmUuid, taskId: uuid, timeoutMs: HA_START_TIMEOUT_MS };
+      void bus.send('ProbeHaTask', message).then(() => probes.ended(uuid, clock.monotonicMs()));
+    }
+  };
+
   const look = (): void => {
     if (stopped) return;
     timer?.cancel();
@@ -66,6 +80,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     tasks.open().then(
       (open) => {
         for (const task of open) act(task, now);
+        if (!stopped) probe(open);
       },
       (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
     );
@@ -86,11 +101,18 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       for (const task of await tasks.open())
         if (WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
     },
-    refusals: countOf(refusals),
+    vmChanged: async (vmUuid) => {
+      const task = await tasks.openTaskOf(vmUuid);
+      if (task !== undefined && WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+    },
+    refusals: {
+      ...countOf(refusals),
+      refused: (taskUuid, dying) => probes.note(taskUuid, dying, clock.monotonicMs()),
+    },
   };
 }
 
-function countOf(refusals: Map<string, number>): Dispatch['refusals'] {
+function countOf(refusals: Map<string, number>): Omit<RefusalCount, 'refused'> {
   return {
     next: (taskUuid) => {
       const count = (refusals.get(taskUuid) ?? 0) + 1;

@@ -21,6 +21,8 @@ export interface ChannelResult {
   proof?: FenceProof;
   /** What the channel found, or why it could not say; a sentence part. */
   why: string;
+  /** Its qemu was told to die and is still there, or its last writes are: time may settle it. */
+  dying?: boolean;
   /** A newer run than this one exists: the attempt is stale and stops (F14). */
   stale?: boolean;
 }

@@ -67,8 +67,12 @@ function firstProof({ run, vm }: ProofRequest, evidence: readonly PeerEvidence[]
       return { channel: 'peer', proof: judged.proof, why: `peer said ${one.outcome}` };
     reasons.push(one.detail === undefined ? judged.refused : `${judged.refused}: ${one.detail}`);
   }
-  return { channel: 'peer', why: [...new Set(reasons)].join('; ') || 'no peer answered' };
+  const dying = evidence.some(({ outcome }) => DYING.includes(outcome));
+  return { channel: 'peer', why: [...new Set(reasons)].join('; ') || 'no peer answered', dying };
 }
+
+/** The order reached it, and only its end is missing. */
+const DYING: readonly string[] = ['stillAlive', 'notDrained', 'otherWriter'];
 
 interface Silence {
   seen: ChannelResult;

@@ -26,6 +26,7 @@ import { makeEvents, type FenceEvent } from '../../telemetry/events.js';
 import { makeLedger } from '../../vms/runs/ledger.js';
 import { makeRunWatch } from '../../vms/runWatch.js';
 import { makeDispatch } from '../dispatch.js';
+import { probeTask } from '../probe.js';
 import type { BeforeHaStartVm, HaStartDeps } from '../start/context.js';
 import { haStart, type RefusalCount } from '../start/haStart.js';
 import { makeTasks, type StepMark } from '../tasks/tasks.js';
@@ -150,6 +151,13 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   bus.handle('HaStartVmInstance', {
     queue: ({ vmUuid }) => `vm:${vmUuid}`,
     run: (message, signal) => haStart(deps, message, signal),
+  });
+  bus.handle('ProbeHaTask', {
+    queue: ({ vmUuid }) => `vm:${vmUuid}`,
+    run: async ({ taskId }, signal) => {
+      await probeTask(deps, taskId, signal);
+      return {};
+    },
   });
   return {
     clock,
