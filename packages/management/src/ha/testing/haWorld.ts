@@ -99,7 +99,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   const ledger = makeLedger({ store, clock, random });
   const owner = { serverUuid: 'server', ownerEpoch: 1 };
   const tasks = makeTasks({ store, clock, random, owner, onStep: options.onStep });
-  const closeOnHost = makeCloseOnHost({ gateway, directory, settings: source });
+  const closeOnHost = makeCloseOnHost({ gateway, directory, settings: source, presence });
   const peers = makePeerFencing({
     store,
     directory,
