@@ -52,7 +52,7 @@ export interface BundleContent {
   proofs: readonly BundleProof[];
   /** The chain without gaps, from the first of these proofs on. */
   links: readonly ChainLink[];
-  /** The newest proof of the whole chain when this was made. */
+  /** The last of these links: the newest proof of all, unless there are thousands after it. */
   head: { sequence: number; digest: string };
 }
 

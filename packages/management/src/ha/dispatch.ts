@@ -63,15 +63,6 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       );
   };
 
-  const probe = (open: readonly HaTask[]): void => {
-    probes.keepOnly(new Set(open.map(({ uuid }) => uuid)));
-    for (const uuid of probes.due(clock.monotonicMs(), deps.settings.current().ha.restart.inAll)) {
-      const vmUuid = open.find((task) => task.uuid === uuid)?.vmUuid ?? '';
-      const message = { vmUuid, taskId: uuid, timeoutMs: HA_START_TIMEOUT_MS };
-      void bus.send('ProbeHaTask', message).then(() => probes.ended(uuid, clock.monotonicMs()));
-    }
-  };
-
   const look = (): void => {
     if (stopped) return;
     timer?.cancel();
@@ -80,7 +71,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     tasks.open().then(
       (open) => {
         for (const task of open) act(task, now);
-        if (!stopped) probe(open);
+        if (!stopped) probeDue(deps, probes, open);
       },
       (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
     );
@@ -98,18 +89,30 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     dispatch: async (task) => run(task),
     clusterChanged: async () => {
       refusals.clear();
-      for (const task of await tasks.open())
-        if (WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+      for (const task of await tasks.open()) await wake(tasks, task);
     },
-    vmChanged: async (vmUuid) => {
-      const task = await tasks.openTaskOf(vmUuid);
-      if (task !== undefined && WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
-    },
+    vmChanged: async (vmUuid) => wake(tasks, await tasks.openTaskOf(vmUuid)),
     refusals: {
       ...countOf(refusals),
       refused: (taskUuid, dying) => probes.note(taskUuid, dying, clock.monotonicMs()),
     },
   };
+}
+
+/** A task that rests looks again at once. */
+async function wake(tasks: Tasks, task: HaTask | undefined): Promise<void> {
+  if (task !== undefined && WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+}
+
+/** Looks at what was told to die, between two attempts (F8). */
+function probeDue({ bus, clock, settings }: DispatchDeps, probes: Probes, open: readonly HaTask[]) {
+  const byUuid = new Map(open.map((task) => [task.uuid, task]));
+  probes.keepOnly(byUuid);
+  for (const uuid of probes.due(clock.monotonicMs(), settings.current().ha.restart.inAll)) {
+    const vmUuid = byUuid.get(uuid)?.vmUuid ?? '';
+    const message = { vmUuid, taskId: uuid, timeoutMs: HA_START_TIMEOUT_MS };
+    void bus.send('ProbeHaTask', message).then(() => probes.ended(uuid, clock.monotonicMs()));
+  }
 }
 
 function countOf(refusals: Map<string, number>): Omit<RefusalCount, 'refused'> {

@@ -84,7 +84,7 @@ export class Probes {
   }
 
   /** Of tasks that are open no more. */
-  keepOnly(open: ReadonlySet<string>): void {
+  keepOnly(open: ReadonlyMap<string, unknown>): void {
     for (const task of this.#lastMs.keys()) if (!open.has(task)) this.#lastMs.delete(task);
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { canonicalJson, verifyBundle, type ProofBundle } from '@fenceline/common';
+import { canonicalJson, proofDigest, verifyBundle, type ProofBundle } from '@fenceline/common';
 import { deadVerdict, hostUuid, makeHaWorld, VM, type HaWorld } from '../../ha/testing/haWorld.js';
 import { proofBundle } from './proofBundle.js';
 
@@ -70,6 +70,30 @@ test('F2: a task that was refused has no start, and its bundle permits none', as
     expect.stringContaining('run 1: on host'),
     expect.stringContaining('nothing permits one'),
   ]);
+});
+
+test('a bundle is bounded: thousands of proofs later it still verifies, up to where it goes', async () => {
+  const world = await withDeadHost();
+  await world.start();
+  const { head } = await exported(world);
+  const row = await world.store.db.selectFrom('proofs').selectAll().executeTakeFirstOrThrow();
+  await world.store.transaction(async (tx) => {
+    let previousDigest = row.digest;
+    for (let sequence = 2; sequence <= 5_100; sequence += 1) {
+      const { factsJson, ...rest } = row;
+      const facts = JSON.parse(factsJson) as ProofBundle['proofs'][number]['facts'];
+      const next = { ...rest, uuid: `proof-${sequence}`, sequence, previousDigest };
+      const digest = proofDigest({ ...next, facts });
+      await tx
+        .insertInto('proofs')
+        .values({ ...next, factsJson, digest })
+        .execute();
+      previousDigest = digest;
+    }
+  });
+  const later = await exported(world);
+  expect(verifyBundle(later, head.digest).problems).toEqual([]);
+  expect([later.links.length, later.head.sequence, later.runsLeftOut]).toEqual([5_000, 5_000, 0]);
 });
 
 test('a database that was tampered with exports what does not verify', async () => {

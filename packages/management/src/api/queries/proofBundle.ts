@@ -6,15 +6,19 @@ import {
   sealBundle,
   type BundleProof,
   type BundleRun,
+  type ChainLink,
   type ProofBundle,
 } from '@fenceline/common';
 import type { ProofsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import { showTask } from './tasks.js';
 
-/** Bounds on one bundle; runs beyond them are counted and left out, the oldest first. */
+/**
+ * Bounds on one bundle, as everybody may ask for one: runs beyond them are counted and left out, the
+ * oldest first, and the chain ends before its newest proof.
+ */
 const MAX_RUNS = 1_000;
-const MAX_LINKS = 20_000;
+const MAX_LINKS = 5_000;
 
 export interface BundleAsk {
   taskUuid: string;
@@ -25,21 +29,21 @@ export interface BundleAsk {
 
 /**
  * Everything that shows why a task was allowed to start its VM: the runs before that start, the
- * proofs that closed them, and the chain from the first of these to its head.
+ * proofs that closed them, and the chain from the first of these on.
  * @param on one transaction, or the parts would be of different moments.
  * @throws DomainError NOT_FOUND
  */
 export async function proofBundle(on: Queryable, ask: BundleAsk): Promise<ProofBundle> {
   const { taskUuid, exportedAt, databaseIncarnation } = ask;
   const task = await showTask(on, taskUuid);
-  const head = await headOf(on);
   const granted = await runRows(on, task.vmUuid).where('taskUuid', '=', taskUuid).execute();
   const started = granted[0];
   let before = runRows(on, task.vmUuid);
   if (started !== undefined) before = before.where('epoch', '<', started.epoch);
   const all = await before.execute();
-  const { runs, proofs } = await withinBounds(on, all, head.sequence);
-  const first = Math.min(...proofs.map(({ sequence }) => sequence));
+  const { runs, proofs } = await withinBounds(on, all);
+  const links = await linksFrom(on, proofs[0]?.sequence);
+  const last = links.at(-1) ?? { sequence: 0, digest: CHAIN_START };
   const { uuid, vmUuid, vmName, reason, judger, state, attempt, createdAt, endedAt } = task;
   return sealBundle({
     format: BUNDLE_FORMAT,
@@ -59,8 +63,8 @@ export async function proofBundle(on: Queryable, ask: BundleAsk): Promise<ProofB
     runs: runs.toReversed(),
     runsLeftOut: all.length - runs.length,
     proofs,
-    links: Number.isFinite(first) ? await linksFrom(on, first) : [],
-    head,
+    links,
+    head: { sequence: last.sequence, digest: last.digest },
   });
 }
 
@@ -73,29 +77,22 @@ function runRows(on: Queryable, vmUuid: string) {
     .orderBy('epoch', 'desc');
 }
 
-async function headOf(on: Queryable): Promise<ProofBundle['head']> {
-  const last = await on
-    .selectFrom('proofs')
-    .select(['sequence', 'digest'])
-    .orderBy('sequence', 'desc')
-    .executeTakeFirst();
-  return last ?? { sequence: 0, digest: CHAIN_START };
-}
-
 async function withinBounds(
   on: Queryable,
   all: readonly BundleRun[],
-  headSequence: number,
 ): Promise<{ runs: BundleRun[]; proofs: BundleProof[] }> {
-  const runs: BundleRun[] = [];
-  const proofs: BundleProof[] = [];
-  for (const run of all.slice(0, MAX_RUNS)) {
-    const proof = run.proofUuid === null ? undefined : await proofOf(on, run.proofUuid);
-    if (proof !== undefined && headSequence - proof.sequence >= MAX_LINKS) break;
-    runs.push(run);
-    if (proof !== undefined) proofs.push(proof);
-  }
-  return { runs, proofs: proofs.toSorted((a, b) => a.sequence - b.sequence) };
+  const found: { run: BundleRun; proof: BundleProof | undefined }[] = [];
+  for (const run of all.slice(0, MAX_RUNS))
+    found.push({
+      run,
+      proof: run.proofUuid === null ? undefined : await proofOf(on, run.proofUuid),
+    });
+  const newest = Math.max(...found.map(({ proof }) => proof?.sequence ?? 0));
+  const kept = found.filter(({ proof }) => newest - (proof?.sequence ?? newest) < MAX_LINKS);
+  return {
+    runs: kept.map(({ run }) => run),
+    proofs: kept.flatMap(({ proof }) => proof ?? []).toSorted((a, b) => a.sequence - b.sequence),
+  };
 }
 
 async function proofOf(on: Queryable, uuid: string): Promise<BundleProof | undefined> {
@@ -109,7 +106,8 @@ function bundleProof({ factsJson, ...row }: ProofsTable): BundleProof {
 }
 
 /** Of the proofs in between only what is needed to follow the chain: they may be of other VMs. */
-async function linksFrom(on: Queryable, first: number): Promise<ProofBundle['links']> {
+async function linksFrom(on: Queryable, first: number | undefined): Promise<readonly ChainLink[]> {
+  if (first === undefined) return [];
   const rows = await on
     .selectFrom('proofs')
     .selectAll()
