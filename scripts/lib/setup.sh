@@ -137,6 +137,9 @@ strace                 what the fence program asks of the kernel is checked
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled
 libfuse3-dev           storage that can hang
+fence-agents           real drivers of power devices
+ipmitool               what fence_ipmilan talks to a BMC with
+openipmi               a simulated BMC
 '
 
 # Prints the packages that are not installed, one on a line.

@@ -55,7 +55,8 @@ export function explain(error: unknown, url: string): Explained {
       exitCode: EXIT.wrongUsage,
     };
   if (error instanceof UsageError) return one('WRONG_USAGE', error.message, EXIT.wrongUsage);
-  if (error instanceof WorkError) return one('WORK_FAILED', error.message, error.exitCode);
+  if (error instanceof WorkError)
+    return { code: 'WORK_FAILED', lines: error.message.split('\n'), exitCode: error.exitCode };
   if (error instanceof TransportError) return explainTransport(error, url);
   if (error instanceof RemoteError) return explainRemote(error);
   if (error instanceof DomainError)

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { axiosTransport, systemClock } from '@fenceline/common';
@@ -13,6 +13,7 @@ const world: World = {
   environment: process.env,
   home: homedir(),
   readText: (path) => readFileSync(path, 'utf8'),
+  writeText: (path, text) => writeFileSync(path, text),
   connect: ({ url, ca, token }) => axiosTransport({ baseUrl: url, tls: { ca }, token }),
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),

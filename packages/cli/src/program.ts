@@ -2,12 +2,8 @@ import { FENCELINE_VERSION } from '@fenceline/protocol';
 import { Command, CommanderError } from 'commander';
 import { adder, type Add } from './commands/command.js';
 import { addHostCommands } from './commands/host.js';
-import {
-  addClusterCommands,
-  addSettingCommands,
-  addTokenCommands,
-  addTopCommands,
-} from './commands/site.js';
+import { addClusterCommands, addTokenCommands, addTopCommands } from './commands/site.js';
+import { addSettingCommands } from './commands/settings.js';
 import { addTaskCommands } from './commands/task.js';
 import { addVmCommands } from './commands/vm.js';
 import { EXIT, explain } from './failure.js';

@@ -6,9 +6,11 @@ import {
   type Client,
   type Page,
   type PageQuery,
+  type Transport,
 } from '@fenceline/protocol';
 import type { Command } from 'commander';
 import { readConnection, type ConnectionFlags } from './config.js';
+import { UsageError } from './failure.js';
 import { ansiPaint, plainPaint, type Paint } from './render/text.js';
 import type { World } from './world.js';
 
@@ -38,11 +40,13 @@ export interface Session {
   progress(line: string): void;
 }
 
-/** @throws ConfigError, UsageError */
-export function openSession(world: World, command: Command): Session {
+/**
+ * @param needsServer false: nothing of the connection is read, and whoever calls it is told so.
+ * @throws ConfigError, UsageError
+ */
+export function openSession(world: World, command: Command, needsServer = true): Session {
   const flags = command.optsWithGlobals<GlobalFlags>();
-  const connection = readConnection(world, flags);
-  const transport = world.connect(connection);
+  const transport = needsServer ? world.connect(readConnection(world, flags)) : noServer;
   const json = flags.json ?? false;
   const noColor = (world.environment['NO_COLOR'] ?? '') !== '' || flags.color === false;
   const paint = world.terminal && !noColor ? ansiPaint : plainPaint;
@@ -63,6 +67,14 @@ export function openSession(world: World, command: Command): Session {
     },
   };
 }
+
+/** For commands that work without a server. */
+const noServer: Transport & StreamTransport = {
+  send: async () => Promise.reject(new UsageError('this needs the server')),
+  open: () => {
+    throw new UsageError('this needs the server');
+  },
+};
 
 /** Every item of a list, page after page, up to `limit`. */
 export async function allItems<Item, Query extends PageQuery>(

@@ -16,6 +16,8 @@ export interface World {
   home: string;
   /** @throws an error with `code` ENOENT, EACCES … */
   readText(path: string): string;
+  /** Replaces the file. @throws an error with `code` ENOENT, EACCES … */
+  writeText(path: string, text: string): void;
   connect(connection: Connection): Transport & StreamTransport;
   /** One line to standard output. */
   out(line: string): void;

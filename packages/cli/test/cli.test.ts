@@ -305,6 +305,71 @@ test('power-verify tells that it switches only if there is something to switch',
   expect(ended.err.join('\n')).not.toContain('switching');
 });
 
+describe('power-set', () => {
+  const files = {
+    'h1.yaml': [
+      'levels:',
+      '  - devices: [{ agent: fence_ipmilan, parameters: { ip: 192.0.2.9, password: hunter2 } }]',
+      '  - devices:',
+      '      - { agent: fence_apc, parameters: { plug: "1" } }',
+      '      - { agent: fence_apc, parameters: { plug: "2" } }',
+    ].join('\n'),
+    'bad.yaml': 'levels: [{ devices: [{ agent: fence_x, parameters: { plug: hunter2, n: 7 } }] }]',
+    'none.yaml': 'levels: []',
+    'typo.yaml': 'level: []',
+  };
+  const two = [
+    { level: 1, verified: true, devices: [{ agent: 'fence_ipmilan', verifiedAt: AT }] },
+    {
+      level: 2,
+      verified: false,
+      devices: [1, 2].map(() => ({ agent: 'fence_apc', verifiedAt: null })),
+    },
+  ];
+
+  test('takes levels from a file, or one device from flags', async () => {
+    const asked: { levels: object[] }[] = [];
+    const machine = await serve({
+      setHostPower: async (request) => {
+        asked.push(request);
+        return but(host, { powerLevels: two });
+      },
+    });
+    const ended = await run(['host', 'power-set', 'h1', '--file', 'h1.yaml'], {
+      ...machine,
+      files,
+    });
+    expect(ended).toMatchObject({ code: 0, err: [] });
+    expect(ended.out.join('\n')).toMatch(/power level 2 +fence_apc \+ fence_apc, not verified/);
+    expect(asked[0]?.levels).toMatchObject([
+      { devices: [{ agent: 'fence_ipmilan', parameters: { password: 'hunter2' } }] },
+      { devices: [{ parameters: { plug: '1' } }, { parameters: { plug: '2' } }] },
+    ]);
+    const simple = ['--power-agent', 'fence_x', '--power-parameter', 'plug=h1'];
+    await run(['host', 'power-set', 'h1', ...simple], machine);
+    const device = { agent: 'fence_x', parameters: { plug: 'h1' } };
+    expect(asked[1]?.levels).toMatchObject([{ devices: [device] }]);
+    await run(['host', 'power-clear', 'h1'], machine);
+    expect(asked[2]?.levels).toEqual([]);
+  });
+
+  test.each([
+    [['--file', 'bad.yaml'], 'levels.0.devices.0.parameters: '],
+    [['--file', 'none.yaml'], 'has no levels'],
+    [['--file', 'typo.yaml'], 'level: unknown setting'],
+    [['--file', 'absent.yaml'], "can't read absent.yaml"],
+    [['--file', 'h1.yaml', '--power-agent', 'fence_x'], 'leave out --power-agent'],
+    [[], 'which device?'],
+    [['--power-parameter', 'a=hunter2'], '--power-agent is missing'],
+  ])('F28: %j is wrong usage, and shows no value', async (flags, said) => {
+    const machine = await serve({});
+    const ended = await run(['host', 'power-set', 'h1', ...flags], { ...machine, files });
+    expect(ended.code).toBe(2);
+    expect(ended.err.join('\n')).toContain(said);
+    expect(ended.err.join('\n')).not.toContain('hunter2');
+  });
+});
+
 test('task show takes a VM for its newest task', async () => {
   const machine = await serve({
     listTasks: async ({ vm: ref }) => ({ items: ref === 'web1' ? [task] : [] }),
@@ -368,6 +433,33 @@ test('events --follow writes one line per event', async () => {
   expect(json.out.map((line) => JSON.parse(line) as unknown)).toHaveLength(2);
 });
 
+const setting = {
+  ...{ name: 'ha.x', value: 1, default: 1, unit: null, overridden: true },
+  ...{ changedAt: AT, changedBy: 'otto', perCluster: true, cluster: null },
+  clusterValues: [{ cluster: 'east', value: [2] }],
+};
+
+test('settings of a cluster: asked for by name, shown beside those of the site', async () => {
+  const asked: unknown[] = [];
+  const machine = await serve({
+    listSettings: async (request) => {
+      asked.push(request);
+      return { items: [setting] };
+    },
+    putSetting: async (request) => {
+      asked.push(request);
+      return but(setting, { cluster: 'east', clusterValues: [] });
+    },
+  });
+  const all = await run(['settings', 'get'], machine);
+  expect(all.out.join('\n')).toMatch(/ha\.x +1[^]*in cluster east +\[2\]/);
+  await run(['settings', 'get', '--cluster', 'east'], machine);
+  const argv = ['settings', 'set', 'ha.x', '[2]', '--cluster', 'east', '--reason', 'r'];
+  expect((await run(argv, machine)).out.join('\n')).toContain('ha.x (east)');
+  const put = { name: 'ha.x', value: [2], cluster: 'east', reason: 'r' };
+  expect(asked).toMatchObject([{}, { cluster: 'east' }, put]);
+});
+
 test.each([
   [['settings', 'set', 'ha.mode', 'disarmed'], 'disarmed'],
   [['settings', 'set', 'ha.x', '20'], 20],
@@ -381,8 +473,7 @@ test.each([
   const machine = await serve({
     putSetting: async (request) => {
       asked.push(request.value);
-      const setting = { name: 'ha.x', value: 1, default: 1, unit: null, overridden: true };
-      return { ...setting, changedAt: AT, changedBy: 'otto' };
+      return setting;
     },
   });
   expect(await run(argv, machine)).toMatchObject({ code: 0 });

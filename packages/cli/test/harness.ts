@@ -64,6 +64,8 @@ export interface Machine {
   files?: Record<string, string>;
   environment?: Record<string, string>;
   answers?: string[];
+  /** What was written, by path. */
+  written?: Map<string, string>;
 }
 
 /** One run of the command line on a machine with these files and variables. */
@@ -84,6 +86,11 @@ export async function run(argv: string[], machine: Machine): Promise<Run> {
       const text = files[path];
       if (text === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
       return text;
+    },
+    writeText: (path, text) => {
+      if (path.startsWith('/readonly/'))
+        throw Object.assign(new Error('read-only'), { code: 'EROFS' });
+      machine.written?.set(path, text);
     },
     connect: (connection) =>
       axiosTransport({

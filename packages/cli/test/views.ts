@@ -48,6 +48,9 @@ export const host: HostView = {
   noFenceLineSince: null,
   orderTokens: 16,
   login: null,
+  powerLevels: [
+    { level: 1, verified: true, devices: [{ agent: 'fence_ipmilan', verifiedAt: BEFORE }] },
+  ],
   openRuns: 1,
   createdAt: BEFORE,
 };
@@ -60,6 +63,7 @@ export const suspect: HostView = but(host, {
   livenessReason: 'silent for 5 s',
   lastSignOfLifeAt: '2026-01-01T00:00:05.000Z',
   powerDevice: null,
+  powerLevels: [],
 });
 
 export const vm: VmView = {

@@ -113,5 +113,7 @@ test('an empty search path misses what is not in the system folders', () => {
 test('modes of the power device', () => {
   expect(powerDeviceMode(['slow', '500'])).toEqual({ mode: 'slow', ms: 500 });
   expect(powerDeviceMode(['lying'])).toEqual({ mode: 'lying' });
+  expect(powerDeviceMode(['stuck', 'h1-b'])).toEqual({ mode: 'stuck', plug: 'h1-b' });
+  expect(() => powerDeviceMode(['stuck', 'x'])).toThrow(/no lab host/);
   expect(() => powerDeviceMode(['slow'])).toThrow(/dead, lying/);
 });

@@ -2,8 +2,14 @@ import type { Fault } from './plan/faults.js';
 import type { HostName, NodeName } from './plan/names.js';
 import type { ProcessId } from './processes.js';
 
-/** How the power device behaves; `lying`: it says what is wished for and does nothing. */
-export type PowerDeviceMode = { mode: 'ok' | 'dead' | 'lying' } | { mode: 'slow'; ms: number };
+/**
+ * How the power device behaves; `lying`: it says what is wished for and does nothing; `stuck`: one
+ * outlet acknowledges "off" and stays on, which it also reads.
+ */
+export type PowerDeviceMode =
+  | { mode: 'ok' | 'dead' | 'lying' }
+  | { mode: 'slow'; ms: number }
+  | { mode: 'stuck'; plug: string };
 
 export interface ServiceRequest {
   readonly command: readonly string[];

@@ -13,8 +13,10 @@ import {
   readinessExtensions,
   type FencingReadiness,
 } from './fencing/readiness.js';
+import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
+import { probeTask } from './ha/probe.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
 import { haStart } from './ha/start/haStart.js';
 import type { BeforeHaStartVm } from './ha/start/context.js';
@@ -32,6 +34,7 @@ import { makeHosts, type HostLiveness, type Hosts } from './hosts/hosts.js';
 import { makeMessageBus, type MessageBus } from './messages/bus.js';
 import { makePlacer } from './placement/placer.js';
 import type { SettingsSource } from './settings/settings.js';
+import { tellSinglePolicies } from './settings/singlePolicy.js';
 import type { Store } from './store/store.js';
 import type { Events } from './telemetry/events.js';
 import { makeVmInventory } from './vms/inventory.js';
@@ -61,6 +64,8 @@ export interface CoreOptions {
   onStep?: ((step: StepMark) => void) | undefined;
   /** Ways to prove a run over, instead of the product's; for worlds that plant a lie. */
   channels?: (standard: readonly ProofChannel[]) => readonly ProofChannel[];
+  /** What hosts leave on shared storage; absent: nothing, as no self-fencer writes there yet. */
+  storageRecords?: StorageRecords;
 }
 
 /** The server without its sockets: the same in production and on a simulated world. */
@@ -90,20 +95,8 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
-  const { stopVmDeps, listener } = ha;
-
-  bus.handle('FenceVmOnHost', { run: (message) => fencing.peers.fence(message) });
-  bus.handle('HaStartVmInstance', {
-    queue: vmQueue,
-    run: (message, signal) => haStart(ha.haStartDeps, message, signal),
-  });
-  bus.handle('StopVmInstance', {
-    queue: vmQueue,
-    run: async (message) => {
-      await stopVm(stopVmDeps, message);
-      return {};
-    },
-  });
+  const { listener } = ha;
+  handleMessages(bus, { fencing, ha });
   const watchingSinceMs = clock.monotonicMs();
   return {
     services: {
@@ -116,6 +109,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     events,
     ledger,
     start: async () => {
+      await tellSinglePolicies(ports);
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
@@ -127,6 +121,33 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       await bus.idle();
     },
   };
+}
+
+type Domains = {
+  fencing: ReturnType<typeof composeFencing>;
+  ha: ReturnType<typeof composeHa>;
+};
+
+function handleMessages(bus: MessageBus, { fencing, ha }: Domains): void {
+  bus.handle('FenceVmOnHost', { run: (message) => fencing.peers.fence(message) });
+  bus.handle('HaStartVmInstance', {
+    queue: vmQueue,
+    run: (message, signal) => haStart(ha.haStartDeps, message, signal),
+  });
+  bus.handle('ProbeHaTask', {
+    queue: vmQueue,
+    run: async ({ taskId }, signal) => {
+      await probeTask(ha.haStartDeps, taskId, signal);
+      return {};
+    },
+  });
+  bus.handle('StopVmInstance', {
+    queue: vmQueue,
+    run: async (message) => {
+      await stopVm(ha.stopVmDeps, message);
+      return {};
+    },
+  });
 }
 
 /** Starts and stops of one VM wait for each other. */
@@ -143,15 +164,20 @@ interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
 /** Ways to prove a run over. */
 function composeFencing(base: Base, options: CoreOptions) {
   const { bus, settings, presence, clock } = base;
+  const peers = makePeerFencing(base);
   const power = makePowerControl({ ...base, device: base.powerDevice });
   const closeOnHost = makeCloseOnHost(base);
   const standard = [
-    peerChannel({ bus, settings }),
+    peerChannel({
+      ...{ bus, settings, presence, clock },
+      cancel: (order) => peers.cancel(order),
+      records: options.storageRecords,
+    }),
     ownAgentChannel(closeOnHost),
     powerChannel({ power, presence, settings, clock }),
   ];
   const channels = options.channels?.(standard) ?? standard;
-  return { power, closeOnHost, channels, peers: makePeerFencing(base) };
+  return { power, closeOnHost, channels, peers };
 }
 
 /** Bringing VMs back: the ledger, tasks and what hosts report. */
@@ -182,7 +208,10 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
       await inventory.listed(list);
       await dispatch.clusterChanged();
     },
-    vmChanged: (change) => inventory.changed(change),
+    vmChanged: async (change) => {
+      await inventory.changed(change);
+      await dispatch.vmChanged(change.vm.vmUuid);
+    },
     judged: (judgement) => hostFailures.judged(judgement),
   };
   const stopVmDeps = { ...base, ledger };

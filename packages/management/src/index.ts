@@ -7,6 +7,7 @@ export { registerNode } from './cluster/node.js';
 export { composeCore, type CoreOptions, type CorePorts, type ManagementCore } from './core.js';
 export type { ProofChannel, ProofRequest } from './fencing/channels/channel.js';
 export type { PowerDevice } from './fencing/powerDevice.js';
+export type { StorageRecord, StorageRecords } from './fencing/storageRecords.js';
 export { proofByPeer } from './fencing/proofs/byPeer.js';
 export type { StepMark } from './ha/tasks/tasks.js';
 export type { AgentAddress, AgentGateway } from './hosts/agentGateway.js';

@@ -4,6 +4,7 @@ export * from './api/apiRoutes.js';
 export * from './api/clusters.js';
 export * from './api/events.js';
 export * from './api/hosts.js';
+export * from './api/proofBundle.js';
 export { MAX_PAGE, Page, PageQuery } from './api/rules.js';
 export * from './api/settings.js';
 export { hostRoutes } from './api/hostRoutes.js';

@@ -26,7 +26,7 @@ export const serverMeanings: Meanings = {
   'ha.preFence.orderTokens':
     'One-time tokens that each host holds for orders of its siblings, renewed after use; a stolen fence key alone kills nothing. 0: none are asked for. A change from or to 0 is in force on a host with its next connect (`fenceline host reconnect`).',
   'ha.preFence.channels':
-    'Ways to a proof that may be used (`peer`, `own-agent`, `power`). They run side by side; the order is that of refusals.',
+    'Ways to a proof that may be used. They run side by side, and the first valid proof wins; the order is always that of blast radius. `mailbox` and `storage` may be named, but are not available in this version.',
   'ha.fenceLine.perHost':
     'Standing sessions to each host, kept by as many of its siblings, so that it can be fenced where a new login is impossible. 0: none.',
   'ha.detect.heartbeatEveryMs': 'Heartbeats from agent to server.',
@@ -34,6 +34,10 @@ export const serverMeanings: Meanings = {
     'Silence that makes a suspect; at least three heartbeats, or the server does not start.',
   'ha.power.afterMs': 'Silence since the last sign of life before a host is switched off.',
   'ha.power.commandTimeoutMs': 'One run of a fence-agents program.',
+  'ha.unreachable.policy':
+    "What it is worth that siblings find nothing of a host: proof if its self-fencer's record on shared storage says so (`corroborated`; there are no such records yet), nothing (`never`), or proof by itself (`single`: dangerous, a permanent alarm).",
+  'ha.unreachable.minSiblings':
+    'So many siblings must have found it unreachable, or all where there are fewer.',
   'ha.agentDown.withoutHeartbeat':
     'What a silent host leads to while no storage heartbeat exists. With `alarm` nobody is fenced without a person.',
   'ha.restart.backoffMin':

@@ -13,6 +13,8 @@ export interface CommandSpec<Flags> {
   options?: readonly (readonly [flags: string, what: string])[];
   /** Flags that may be given several times. */
   lists?: readonly (readonly [flags: string, what: string])[];
+  /** True if this use of it needs no server, and so no address and no token. */
+  offline?: (words: readonly string[], flags: Flags) => boolean;
   run: Action<Flags>;
 }
 
@@ -21,7 +23,7 @@ export type Add = <Flags extends object>(spec: CommandSpec<Flags>) => void;
 
 /** How commands are added under `parent`. */
 export function adder(parent: Command, world: World): Add {
-  return ({ name, summary, options = [], lists = [], run }) => {
+  return ({ name, summary, options = [], lists = [], offline, run }) => {
     const command = parent.command(name).description(summary).allowExcessArguments(false);
     for (const [flags, what] of options) command.option(flags, what);
     for (const [flags, what] of lists)
@@ -30,7 +32,8 @@ export function adder(parent: Command, world: World): Add {
         text,
       ]);
     command.action(async () => {
-      await run(openSession(world, command), command.args, command.opts());
+      const needsServer = !(offline?.(command.args, command.opts()) ?? false);
+      await run(openSession(world, command, needsServer), command.args, command.opts());
     });
   };
 }

@@ -14,10 +14,9 @@ import { allItems, type Session } from '../session.js';
 import { waitConnected, waitReconnected } from '../wait.js';
 import { word, type Add } from './command.js';
 import { addHostAccessCommands } from './hostAccess.js';
-import { parametersOf } from './powerParameters.js';
+import { addHostPowerCommands, deviceOf, type DeviceFlags } from './hostPower.js';
 
 const CONNECT_LIMIT_MS = 300_000;
-const POWER_LIMIT_MS = 600_000;
 
 export function addHostCommands(add: Add): void {
   addReaders(add);
@@ -39,6 +38,7 @@ export function addHostCommands(add: Add): void {
   });
   addChanges(add);
   addHostAccessCommands(add);
+  addHostPowerCommands(add);
 }
 
 interface ListFlags {
@@ -87,20 +87,17 @@ function showHost(session: Session, host: HostView): void {
   session.show(host, (view) => hostLines(view, session.nowMs(), session.paint));
 }
 
-interface AddFlags {
+interface AddFlags extends DeviceFlags {
   name?: string;
   cluster?: string;
   agentPort?: string;
   sshPort?: string;
   sshUser?: string;
-  powerAgent?: string;
-  powerParameters?: string;
-  powerParameter?: string[];
   wait?: boolean;
 }
 
 async function addHost(session: Session, addresses: string[], flags: AddFlags): Promise<void> {
-  const powerDevice = powerDeviceOf(session, flags);
+  const powerDevice = deviceOf(session, flags);
   const request: AddHostRequest = {
     name: flags.name ?? word(addresses),
     addresses,
@@ -112,23 +109,6 @@ async function addHost(session: Session, addresses: string[], flags: AddFlags): 
   const added = await session.api.addHost(request, session.call);
   const wait = flags.wait ?? false;
   showHost(session, wait ? await waitConnected(session, added, CONNECT_LIMIT_MS) : added);
-}
-
-function powerDeviceOf(session: Session, flags: AddFlags): AddHostRequest['powerDevice'] {
-  const { powerAgent: agent, powerParameters: file, powerParameter: lines = [] } = flags;
-  if (agent === undefined && file === undefined && lines.length === 0) return undefined;
-  if (agent === undefined)
-    throw new UsageError('--power-agent is missing: which program do the parameters belong to?');
-  const text = file === undefined ? '' : readParameters(session, file);
-  return { agent, parameters: parametersOf([text, ...lines].join('\n')) };
-}
-
-function readParameters({ world }: Session, file: string): string {
-  try {
-    return world.readText(file);
-  } catch {
-    throw new UsageError(`--power-parameters: can't read ${file}`);
-  }
 }
 
 interface ReasonFlags {
@@ -177,22 +157,6 @@ function addChanges(add: Add): void {
     summary: 'State, as a person who has looked, that a host is dead and stays so.',
     options: [...REASON, ['--typed-name <name>', "the host's name once more, instead of asking"]],
     run: confirmDead,
-  });
-  add<ReasonFlags>({
-    name: 'power-verify <host>',
-    summary: 'Switch an empty host off, read it back, on: proves its power device is its own.',
-    options: REASON,
-    run: async (session, words, { reason }) => {
-      const { powerDevice } = await session.api.showHost({ host: word(words) }, session.call);
-      if (powerDevice !== null)
-        session.progress(`switching ${word(words)} off and on; this takes up to a few minutes`);
-      const request = { host: word(words), ...given({ reason }) };
-      const options = { ...session.call, deadlineMs: POWER_LIMIT_MS };
-      const verified = await session.api.verifyHostPower(request, options);
-      session.show(verified, ({ verifiedAt }) => [
-        `the power device switches ${word(words)}: seen ${shortTime(verifiedAt)}`,
-      ]);
-    },
   });
 }
 

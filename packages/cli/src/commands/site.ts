@@ -8,14 +8,7 @@ import {
 } from '@fenceline/protocol';
 import { UsageError } from '../failure.js';
 import { given, oneOf, uuidOf, wholeNumber } from '../flags.js';
-import {
-  auditTable,
-  clusterTable,
-  eventLine,
-  nodeTable,
-  settingTable,
-  tokenTable,
-} from '../render/site.js';
+import { auditTable, clusterTable, eventLine, nodeTable, tokenTable } from '../render/site.js';
 import { readinessLines, statusLines } from '../render/status.js';
 import { historyTable } from '../render/tasks.js';
 import { allItems, type Session } from '../session.js';
@@ -176,54 +169,6 @@ export function addClusterCommands(add: Add): void {
       session.show(cluster, (view) => clusterTable([view], session.paint));
     },
   });
-}
-
-export function addSettingCommands(add: Add): void {
-  add({
-    name: 'get [name]',
-    summary: 'One setting, or all of them.',
-    run: async (session, words) => {
-      const name = words[0];
-      if (name === undefined) {
-        const { items } = await session.api.listSettings({}, session.call);
-        session.show(items, (settings) => settingTable(settings, session.paint));
-      } else {
-        const setting = await session.api.showSetting({ name }, session.call);
-        session.show(setting, (view) => settingTable([view], session.paint));
-      }
-    },
-  });
-  add<{ reason?: string }>({
-    name: 'set <name> <value>',
-    summary: 'Change a setting; in force with its next use.',
-    options: [['--reason <text>', 'for the audit']],
-    run: (session, words, { reason }) =>
-      put(session, { words, value: jsonOrText(word(words, 1)), reason }),
-  });
-  add<{ reason?: string }>({
-    name: 'reset <name>',
-    summary: "Take a change back: the file's value or the default is in force again.",
-    options: [['--reason <text>', 'for the audit']],
-    run: (session, words, { reason }) => put(session, { words, value: null, reason }),
-  });
-}
-
-async function put(
-  session: Session,
-  { words, value, reason }: { words: string[]; value: unknown; reason: string | undefined },
-): Promise<void> {
-  const request = { name: word(words), value, ...given({ reason }) };
-  const setting = await session.api.putSetting(request, session.call);
-  session.show(setting, (view) => settingTable([view], session.paint));
-}
-
-/** `20`, `true`, `[1, 2]` are JSON; anything else is a text as it stands. */
-function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 export function addTokenCommands(add: Add): void {

@@ -1,11 +1,12 @@
 import { isUuid, TASK_STATES } from '@fenceline/protocol';
 import { UsageError } from '../failure.js';
 import { given, oneOf, wholeNumber } from '../flags.js';
-import { proofTable, taskLines } from '../render/tasks.js';
+import { taskLines } from '../render/tasks.js';
 import { taskTable } from '../render/status.js';
 import { allItems, type Session } from '../session.js';
 import { waitTask } from '../wait.js';
 import { word, type Add } from './command.js';
+import { addProofCommand } from './taskProof.js';
 
 const TASK_LIMIT_MS = 600_000;
 
@@ -53,15 +54,7 @@ export function addTaskCommands(add: Add): void {
       session.show(task, (view) => taskLines(view, session.nowMs(), session.paint));
     },
   });
-  add({
-    name: 'proof <task>',
-    summary: 'The proofs of a task, as stored.',
-    run: async (session, words) => {
-      const taskUuid = await taskOf(session, word(words));
-      const { items } = await session.api.listTaskProofs({ taskUuid }, session.call);
-      session.show(items, (proofs) => proofTable(proofs, session.paint));
-    },
-  });
+  addProofCommand(add, taskOf);
   addChanges(add);
 }
 

@@ -43,11 +43,6 @@ function shortFencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {
 
 /** `fenceline host show` */
 export function hostLines(host: HostView, nowMs: number, paint: Paint): string[] {
-  const device = host.powerDevice;
-  const verified =
-    device?.verifiedAt === null || device === null
-      ? 'not verified'
-      : `verified ${shortTime(device.verifiedAt)}`;
   return facts(
     [
       ['host', cell(host.name, 'strong')],
@@ -65,12 +60,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ['boot', cell(host.bootId)],
       ['cpus', cell(host.cpus)],
       ['memory', cell(host.memoryMiB === null ? null : `${host.memoryMiB} MiB`)],
-      [
-        'power device',
-        device === null
-          ? cell('none', 'dim')
-          : cell(`${device.agent}, ${verified}`, device.verifiedAt === null ? 'warn' : 'good'),
-      ],
+      ...powerFacts(host),
       ['can be fenced by', fencersCell(host)],
       ['order tokens', tokensCell(host)],
       ['fallback login', cell(host.login ?? 'none', host.login === null ? 'dim' : 'plain')],
@@ -97,6 +87,18 @@ function fencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {
 
 function tokensCell({ orderTokens }: HostView): Cell {
   return orderTokens === 0 ? cell('none left', 'bad') : cell(orderTokens);
+}
+
+/** One line per level; of several devices all must be off for the host to be. */
+function powerFacts({ powerLevels }: HostView): [string, Cell][] {
+  if (powerLevels.length === 0) return [['power device', cell('none', 'dim')]];
+  return powerLevels.map(({ level, verified, devices }) => {
+    const agents = devices.map(({ agent }) => agent).join(' + ');
+    const [at] = devices.map(({ verifiedAt }) => verifiedAt ?? '').toSorted();
+    const text = verified ? `verified ${shortTime(at ?? '')}` : 'not verified';
+    const name = powerLevels.length === 1 ? 'power device' : `power level ${level}`;
+    return [name, cell(`${agents}, ${text}`, verified ? 'good' : 'warn')];
+  });
 }
 
 function connectFact({ connectFailure }: HostView): [string, Cell][] {

@@ -6,7 +6,7 @@ import type {
   SettingView,
   TokenView,
 } from '@fenceline/protocol';
-import { cell, clean, table, type Paint } from './text.js';
+import { cell, clean, table, type Cell, type Paint } from './text.js';
 import { factText } from './tasks.js';
 import { clockTime, shortTime } from './time.js';
 import { severityTone } from './words.js';
@@ -21,16 +21,29 @@ export function eventLine(event: EventView, paint: Paint): string {
 export function settingTable(settings: readonly SettingView[], paint: Paint): string[] {
   return table(
     ['SETTING', 'VALUE', 'UNIT', 'DEFAULT', 'RANGE', 'CHANGED BY'],
-    settings.map((setting) => [
-      cell(setting.name, setting.overridden ? 'strong' : 'plain'),
+    settings.flatMap(settingRows),
+    paint,
+  );
+}
+
+/** A line for the site, or the cluster that was asked about, and one for each that differs. */
+function settingRows(setting: SettingView): Cell[][] {
+  const name = setting.cluster === null ? setting.name : `${setting.name} (${setting.cluster})`;
+  return [
+    [
+      cell(name, setting.overridden ? 'strong' : 'plain'),
       cell(valueText(setting.value), setting.overridden ? 'warn' : 'plain'),
       cell(setting.unit),
       cell(valueText(setting.default), 'dim'),
       cell(rangeText(setting)),
       cell(setting.changedBy),
+    ],
+    ...setting.clusterValues.map(({ cluster, value }) => [
+      cell(`  in cluster ${cluster}`, 'strong'),
+      cell(valueText(value), 'warn'),
+      ...[cell(setting.unit), cell(''), cell(''), cell('')],
     ]),
-    paint,
-  );
+  ];
 }
 
 function rangeText({ min, max, allowed }: SettingView): string {

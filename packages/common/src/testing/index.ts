@@ -2,3 +2,4 @@ export * from './recordingLogger.js';
 export * from './seededRandom.js';
 export * from './testCertificates.js';
 export * from './virtualClock.js';
+export * from './proofSamples.js';

@@ -18,7 +18,7 @@ const lyingPeer: ProofChannel = {
     const judged = proofByPeer(
       run,
       {
-        peerHostUuid: run.hostUuid,
+        peerHostUuid: 'somebody',
         success: true,
         qemuConfirmedDead: true,
         qemuStillAlive: false,

@@ -83,7 +83,7 @@ function addHostCommands(program: Command, open: OpenLab): void {
   program
     .command('fault <host> <fault...>')
     .description(
-      `hurt a host, or heal it:\n  ${faultList.join('\n  ')}\nor: fault pdu dead|lying|slow MS|ok`,
+      `hurt a host, or heal it:\n  ${faultList.join('\n  ')}\nor: fault pdu dead|lying|slow MS|stuck OUTLET|ok`,
     )
     .action(async (host: string, fault: string[]) => {
       if (host === 'pdu') await open().powerDevice(powerDeviceMode(fault));

@@ -54,6 +54,38 @@ test('a dead device answers nobody, however long the caller stays', async () => 
   await expect(answer).rejects.toThrow('left');
 });
 
+test('a host lives on either of its supplies, and dies when both are off', async () => {
+  const hosts = new TwoHosts();
+  const device = new PowerDevice(hosts);
+  const ask = (action: string, plug: string) => device.handle({ action, plug }, stays);
+  expect(await ask('off', 'h1-a')).toEqual({ power: 'off' });
+  expect(hosts.isOn('h1')).toBe(true);
+  expect(await ask('status', 'h1-b')).toEqual({ power: 'on' });
+  expect(await ask('status', 'h1')).toEqual({ power: 'on' });
+  await ask('off', 'h1-b');
+  expect(hosts.isOn('h1')).toBe(false);
+  expect(await ask('on', 'h1-b')).toEqual({ power: 'on' });
+  expect(hosts.isOn('h1')).toBe(true);
+  expect(await ask('status', 'h1-a')).toEqual({ power: 'off' });
+  await ask('off', 'h1');
+  expect(hosts.isOn('h1')).toBe(false);
+  // Somebody pressed its button.
+  await hosts.on('h1');
+  expect(await ask('status', 'h1-a')).toEqual({ power: 'on' });
+  expect(await device.handle({ action: 'list' }, stays)).toEqual({
+    plugs: ['h1', 'h1-a', 'h1-b', 'h2', 'h2-a', 'h2-b'],
+  });
+});
+
+test('a stuck outlet stays on and reads on; the others work', async () => {
+  const hosts = new TwoHosts();
+  const device = new PowerDevice(hosts);
+  device.setMode({ mode: 'stuck', plug: 'h1-b' });
+  expect(await device.handle({ action: 'off', plug: 'h1-b' }, stays)).toEqual({ power: 'on' });
+  expect(await device.handle({ action: 'off', plug: 'h1-a' }, stays)).toEqual({ power: 'off' });
+  expect(hosts.isOn('h1')).toBe(true);
+});
+
 test.each([
   [{ action: 'off', plug: 'h3' }, /No outlet/],
   [{ action: 'off' }, /no lab host/],

@@ -62,7 +62,12 @@ export interface HostsService {
    * @throws CONFLICT if it has no power device; REFUSED while a run there is open; REFUSED with
    *   what was seen if the device did not act on exactly this host.
    */
-  verifyPower(hostUuid: string): Promise<{ verifiedAt: string }>;
+  verifyPower(hostUuid: string, level?: number): Promise<{ verifiedAt: string }>;
+  /**
+   * Replaces all power devices: levels in the order in which they are tried, each with the devices
+   * that must be off together. @throws BAD_INPUT naming level and device.
+   */
+  setPowerLevels(hostUuid: string, levels: readonly (readonly NewPowerDevice[])[]): Promise<void>;
   /** Stores it sealed; replaces the former one (F30). */
   setLogin(hostUuid: string, login: NewHostLogin): Promise<void>;
   removeLogin(hostUuid: string): Promise<void>;

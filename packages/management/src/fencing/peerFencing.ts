@@ -1,30 +1,22 @@
 import type { Logger, Random } from '@fenceline/common';
-import {
-  agentRoutes,
-  DomainError,
-  MAX_VMS_PER_FENCE,
-  type DiskRef,
-  type FenceTarget,
-} from '@fenceline/protocol';
+import { DomainError, MAX_VMS_PER_FENCE } from '@fenceline/protocol';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostPresence } from '../hosts/contracts.js';
-import type { FenceVmOnHostMsg, FenceVmOnHostReply, PeerEvidence } from '../messages/types.js';
+import type { FenceVmOnHostMsg, FenceVmOnHostReply } from '../messages/types.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import { findVm } from '../vms/vm.js';
 import { makeBatcher } from './batch.js';
-import { credentialFor, type CredentialDeps } from './credential.js';
-import { afterEvidence, afterFailure, evidenceOf, type PeerFailure } from './peerAnswer.js';
+import type { CredentialDeps } from './credential.js';
+import { afterEvidence, afterFailure, type PeerFailure } from './peerAnswer.js';
+import { callPeer, taskIdOf, type Asked, type Order, type Question } from './peerCall.js';
 import type { LineSeen } from './lines/lineWatch.js';
 import { pickPeers } from './pickPeers.js';
-import type { OrderTokens, TakenTokens } from './tokens/orderTokens.js';
+import type { OrderTokens } from './tokens/orderTokens.js';
 
 /** Each sibling is asked at most once, and not more than so many of them (F14). */
 const MAX_PEERS_ASKED = 5;
-const MAX_CONTROLS = 3;
-/** What the call may take beyond the peer's own time (F16). */
-const CALL_MARGIN_MS = 10_000;
 
 export interface PeerFencingDeps {
   store: Store;
@@ -44,37 +36,43 @@ export interface PeerFencingDeps {
 export interface PeerFencing {
   /** @throws DomainError STALE_EPOCH if a newer run exists on the suspect. */
   fence(message: FenceVmOnHostMsg): Promise<FenceVmOnHostReply>;
+  /**
+   * Nobody waits for this order any more: no further peer is asked, and a call that serves nobody
+   * else is broken off. Harmless at any time: what a peer is doing, it may do twice.
+   */
+  cancel(order: OrderKey): void;
 }
 
-interface Order {
-  message: FenceVmOnHostMsg;
-  disks: readonly DiskRef[];
-}
-
-interface Asked {
-  order: Order;
-  evidence: PeerEvidence[];
-  failures: string[];
-  stale: boolean;
-  finished: boolean;
-}
+type OrderKey = Pick<FenceVmOnHostMsg, 'hostUuid' | 'vmUuid' | 'epoch'>;
 
 export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
   const batcher = makeBatcher<Order, Asked>(MAX_VMS_PER_FENCE, (suspectUuid, orders) =>
     fenceBatch(deps, suspectUuid, orders),
   );
+  const waiting = new Map<string, AbortController>();
   return {
     async fence(message) {
       const vm = await findVm(deps.store.db, message.vmUuid);
       if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${message.vmUuid}`);
-      const asked = await batcher.add(message.hostUuid, { message, disks: vm.disks });
+      const key = keyOf(message);
+      const stop = new AbortController();
+      waiting.set(key, stop);
+      const order = { message, disks: vm.disks, cancelled: stop.signal };
+      const asked = await batcher.add(message.hostUuid, order).finally(() => {
+        if (waiting.get(key) === stop) waiting.delete(key);
+      });
       if (asked.stale)
         throw new DomainError('STALE_EPOCH', `a run newer than ${message.epoch} exists`);
       if (asked.evidence.length === 0)
         throw new DomainError('REFUSED', asked.failures.join('; ') || 'no sibling can be asked');
-      return { evidence: asked.evidence };
+      return { evidence: asked.evidence, eligibleSiblings: asked.eligibleSiblings };
     },
+    cancel: (order) => waiting.get(keyOf(order))?.abort(new Error('not needed any more')),
   };
+}
+
+function keyOf({ hostUuid, vmUuid, epoch }: OrderKey): string {
+  return `${hostUuid} ${vmUuid} ${epoch}`;
 }
 
 async function fenceBatch(
@@ -88,6 +86,7 @@ async function fenceBatch(
     failures: [],
     stale: false,
     finished: false,
+    eligibleSiblings: 0,
   }));
   const suspect = await deps.directory.find(suspectUuid);
   if (suspect === undefined) throw new DomainError('NOT_FOUND', `no host ${suspectUuid}`);
@@ -98,9 +97,10 @@ async function fenceBatch(
     linkUp: deps.presence.linkUp(host.uuid),
     line: lines.get(host.uuid),
   }));
-  const { crossCluster } = deps.settings.current().ha.preFence;
+  const { crossCluster } = deps.settings.current(suspect.clusterUuid).ha.preFence;
   const hinted = orders.flatMap(({ message }) => message.siblingHostUuids);
   const peers = pickPeers({ suspect, hinted, candidates, crossCluster }, deps.random);
+  for (const one of all) one.eligibleSiblings = peers.length;
   const letGo = deps.tokens.hold(suspectUuid);
   try {
     await askInTurn(deps, { suspect, peers }, all);
@@ -117,7 +117,7 @@ async function askInTurn(
   all: readonly Asked[],
 ): Promise<void> {
   for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
-    const open = all.filter(({ finished }) => !finished);
+    const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
     if (open.length === 0) return;
     const tokens = await deps.tokens.take(suspect).catch(refusalOf);
     if (typeof tokens === 'string') {
@@ -133,13 +133,6 @@ async function askInTurn(
 function refusalOf(thrown: unknown): string {
   if (thrown instanceof DomainError && thrown.code === 'REFUSED') return thrown.message;
   throw thrown;
-}
-
-interface Question {
-  suspect: HostInfo;
-  peer: HostInfo;
-  controls: readonly HostInfo[];
-  tokens: TakenTokens;
 }
 
 async function askPeer(
@@ -166,6 +159,8 @@ async function askPeer(
         deps.presence.noteSignOfLife(question.suspect.uuid, `answered peer ${question.peer.name}`);
     }
   } catch (thrown) {
+    // Called off by us: nothing is wrong with that peer.
+    if (asked.every(({ order }) => order.cancelled.aborted)) return;
     const failure = afterFailure(thrown);
     await reportFailure(deps, { ...question, log }, failure);
     for (const one of asked) {
@@ -191,88 +186,4 @@ async function reportFailure(
       hostUuid: peer.uuid,
       text: `host ${peer.name} refused to fence ${suspect.name}: ${failure.why}`,
     });
-}
-
-async function callPeer(
-  deps: PeerFencingDeps,
-  { suspect, peer, controls, tokens, log }: Question & { log: Logger },
-  asked: readonly Asked[],
-): Promise<(PeerEvidence | undefined)[]> {
-  const { gateway } = deps;
-  const preFence = deps.settings.current().ha.preFence;
-  const credential = await credentialFor(deps, { peer, suspect, log });
-  const agent = agentAddress(peer);
-  const target = {
-    targetHostUuid: suspect.uuid,
-    targetHostIp: suspect.addresses[0] ?? '',
-    targetAddresses: [...suspect.addresses],
-    targetAgentPort: suspect.agentPort,
-    targetHostKeys: [...suspect.sshHostKeys],
-    controls: controlsFor(controls, peer, suspect),
-    targetHostSshPort: suspect.sshPort,
-    targetHostUsername: suspect.sshUsername,
-    sshTimeoutSec: preFence.sshTimeoutSec,
-    connectTimeoutMs: preFence.connectTimeoutMs,
-    killGraceMs: preFence.killGraceMs,
-    ...tokensOf(tokens),
-    ...taskIdOf(asked),
-    ...(credential === undefined ? {} : { credential }),
-  } satisfies FenceTarget;
-  // F16: a deadline of its own, never one inherited from whoever asked.
-  const deadlineMs = preFence.sshTimeoutSec * 1_000 + CALL_MARGIN_MS;
-  const vms = vmsOf(asked);
-  const [only, ...more] = vms;
-  if (only !== undefined && more.length === 0) {
-    const command = { ...target, ...only };
-    const answer = await gateway.call(agent, agentRoutes.fenceVm, { command, deadlineMs });
-    return asked.map(() => evidenceOf(peer.uuid, answer, answer));
-  }
-  const command = { ...target, vms };
-  const answer = await gateway.call(agent, agentRoutes.fenceVms, { command, deadlineMs });
-  const byVm = new Map(answer.verdicts.map((verdict) => [verdict.vmUuid, verdict]));
-  return asked.map(({ order }) => {
-    const verdict = byVm.get(order.message.vmUuid);
-    return verdict === undefined ? undefined : evidenceOf(peer.uuid, answer, verdict);
-  });
-}
-
-/** The one place where they are in clear: on their way to the peer. */
-function tokensOf({ orderToken, spareOrderToken }: TakenTokens): Partial<FenceTarget> {
-  return {
-    ...(orderToken === undefined ? {} : { orderToken: orderToken.reveal() }),
-    ...(spareOrderToken === undefined ? {} : { spareOrderToken: spareOrderToken.reveal() }),
-  };
-}
-
-/** Each VM once: of two runs of one VM on this host the higher epoch closes both. */
-function vmsOf(asked: readonly Asked[]) {
-  const byVm = new Map<string, { vmUuid: string; fenceEpoch: number; disks: DiskRef[] }>();
-  for (const { order } of asked) {
-    const { vmUuid, epoch } = order.message;
-    const fenceEpoch = Math.max(epoch, byVm.get(vmUuid)?.fenceEpoch ?? 0);
-    byVm.set(vmUuid, { vmUuid, fenceEpoch, disks: [...order.disks] });
-  }
-  return [...byVm.values()];
-}
-
-function taskIdOf(asked: readonly Asked[]): { taskId?: string } {
-  const taskId = asked.find(({ order }) => order.message.taskId)?.order.message.taskId;
-  return taskId === undefined ? {} : { taskId };
-}
-
-function controlsFor(hosts: readonly HostInfo[], peer: HostInfo, suspect: HostInfo) {
-  return hosts
-    .filter((host) => host.uuid !== peer.uuid && host.uuid !== suspect.uuid)
-    .slice(0, MAX_CONTROLS)
-    .map((host) => ({
-      hostUuid: host.uuid,
-      addresses: [...host.addresses],
-      agentPort: host.agentPort,
-      sshPort: host.sshPort,
-    }));
-}
-
-/** Where a host's agent is dialled. */
-export function agentAddress(host: HostInfo) {
-  return { hostUuid: host.uuid, address: host.addresses[0] ?? '', port: host.agentPort };
 }

@@ -1,9 +1,16 @@
-import { isoNow, makeSingleFlight, sleep, type Clock, type Random } from '@fenceline/common';
+import { makeSingleFlight, sleep, type Clock, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { SettingsSource } from '../settings/settings.js';
-import { fromJson, type Store } from '../store/store.js';
-import { PowerDeviceError, type PowerDevice, type PowerDeviceConfig } from './powerDevice.js';
-import type { PowerReading } from './proofs/byPower.js';
+import type { Store } from '../store/store.js';
+import { PowerDeviceError, type PowerDevice } from './powerDevice.js';
+import { makePowerOrders, type PowerOrders } from './powerOrders.js';
+import {
+  isVerified,
+  powerLevelsOf,
+  type PowerLevel,
+  type StoredPowerDevice,
+} from './powerTopology.js';
+import type { DeviceReading, PowerReading } from './proofs/byPower.js';
 
 /** Readings after "off" until one says off. */
 const MAX_READINGS = 10;
@@ -17,15 +24,21 @@ export interface PowerControlDeps {
   random: Random;
 }
 
+/** What was read of one level. */
+export type LevelReading = Omit<PowerReading, 'lastSignOfLifeMs'>;
+
 /** Power of hosts for the HA domain: one order per host at a time, recorded before it is given. */
 export interface PowerControl {
   /** Why a host can't be switched off with proof, or undefined. */
   problem(hostUuid: string): Promise<string | undefined>;
   /**
-   * Switches off and reads back; callers that overlap share one order.
-   * @throws DomainError if there is no device.
+   * Tries the verified levels in order until every device of one reads off; callers that overlap
+   * share the orders. A level that was begun is followed to its end.
+   * @param wanted asked before each level: false if this caller has no use for it any more.
+   * @returns what was read, level by level; the last one is the one that counts.
+   * @throws DomainError if there is no verified level.
    */
-  switchOff(hostUuid: string): Promise<Omit<PowerReading, 'lastSignOfLifeMs'>>;
+  switchOff(hostUuid: string, wanted: () => boolean): Promise<readonly LevelReading[]>;
   /** The host runs under a new boot: whatever was ordered before has happened, or has passed. */
   rebooted(hostUuid: string): Promise<void>;
   /** Hosts with an order whose outcome is not known: nothing may be placed there. */
@@ -34,104 +47,122 @@ export interface PowerControl {
 
 export function makePowerControl(deps: PowerControlDeps): PowerControl {
   const flights = makeSingleFlight();
+  const orders = makePowerOrders(deps);
+  const wishes = new Map<string, Set<() => boolean>>();
   return {
     problem: async (hostUuid) => {
-      const device = await deviceOf(deps, hostUuid);
-      if (device === undefined) return 'the host has no power device';
-      return device.verifiedAt === null
-        ? 'the power device was never confirmed to switch this host (fenceline host power-verify)'
-        : undefined;
+      const levels = await powerLevelsOf(deps.store.db, hostUuid);
+      if (levels.length === 0) return 'the host has no power device';
+      return levels.some(isVerified)
+        ? undefined
+        : 'the power device was never confirmed to switch this host (fenceline host power-verify)';
     },
-    switchOff: (hostUuid) => flights.run(hostUuid, () => switchOff(deps, hostUuid)),
-    rebooted: (hostUuid) => resolveOrders(deps, hostUuid, 'the host runs under a new boot'),
-    unresolved: async () => {
-      const rows = await deps.store.db
-        .selectFrom('powerOrders')
-        .select('hostUuid')
-        .distinct()
-        .where('resolvedAt', 'is', null)
-        .execute();
-      return rows.map(({ hostUuid }) => hostUuid);
+    switchOff: async (hostUuid, wanted) => {
+      const all = wishes.get(hostUuid) ?? new Set();
+      wishes.set(hostUuid, all.add(wanted));
+      const anybody = (): boolean => [...all].some((wish) => wish());
+      try {
+        return await flights.run(hostUuid, () =>
+          switchOff({ ...deps, orders }, { hostUuid, wanted: anybody }),
+        );
+      } finally {
+        all.delete(wanted);
+        if (all.size === 0) wishes.delete(hostUuid);
+      }
     },
+    rebooted: (hostUuid) => orders.resolveAll(hostUuid, 'the host runs under a new boot'),
+    unresolved: () => orders.unresolvedHosts(),
   };
 }
 
-async function deviceOf(
-  { store }: PowerControlDeps,
-  hostUuid: string,
-): Promise<{ config: PowerDeviceConfig; verifiedAt: string | null } | undefined> {
-  const row = await store.db
-    .selectFrom('powerDevices')
-    .selectAll()
-    .where('hostUuid', '=', hostUuid)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const parameters = fromJson<Record<string, string>>(row.parametersJson);
-  return { config: { agent: row.agent, parameters }, verifiedAt: row.verifiedAt };
-}
+type Tools = PowerControlDeps & { orders: PowerOrders };
 
 async function switchOff(
-  deps: PowerControlDeps,
+  tools: Tools,
+  { hostUuid, wanted }: { hostUuid: string; wanted: () => boolean },
+): Promise<LevelReading[]> {
+  const levels = (await powerLevelsOf(tools.store.db, hostUuid)).filter(isVerified);
+  if (levels.length === 0) throw new DomainError('NOT_FOUND', 'the host has no power device');
+  const readings: LevelReading[] = [];
+  for (const level of levels) {
+    // Not before the first: whoever called wants it.
+    if (readings.length > 0 && !wanted()) break;
+    const reading = await levelOff(tools, hostUuid, level);
+    readings.push(reading);
+    if (reading.devices.every(({ readBack }) => readBack === 'off')) break;
+  }
+  return readings;
+}
+
+/**
+ * One device after the other: many take one login at a time, and where one fails the others are
+ * left alone.
+ */
+async function levelOff(
+  tools: Tools,
   hostUuid: string,
-): Promise<Omit<PowerReading, 'lastSignOfLifeMs'>> {
-  const found = await deviceOf(deps, hostUuid);
-  if (found === undefined) throw new DomainError('NOT_FOUND', 'the host has no power device');
-  const { config, verifiedAt } = found;
-  const limit = { timeoutMs: deps.settings.current().ha.power.commandTimeoutMs };
-  const orderUuid = await recordOrder(deps, hostUuid);
-  const offSentAtMs = deps.clock.monotonicMs();
+  { level, devices }: PowerLevel,
+): Promise<LevelReading> {
+  const readings: DeviceReading[] = [];
+  for (const device of devices) {
+    const reading = await deviceOff(tools, hostUuid, device);
+    readings.push(reading);
+    if (reading.readBack !== 'off') return { level, devices: readings };
+  }
+  if (devices.length === 1) return { level, devices: readings };
+  // safety: a feed may have come back while the others were switched; all off at one moment counts,
+  // so all are read again after the last one was off.
+  const again: DeviceReading[] = [];
+  for (const [i, reading] of readings.entries()) {
+    const config = devices[i]?.config ?? { agent: '', parameters: {} };
+    const readBackAtMs = tools.clock.monotonicMs();
+    const readBack = await tools.device.status(config, limitOf(tools));
+    again.push({ ...reading, readBack, readBackAtMs });
+  }
+  return { level, devices: again };
+}
+
+async function deviceOff(
+  tools: Tools,
+  hostUuid: string,
+  { uuid: deviceUuid, config, verifiedAt }: StoredPowerDevice,
+): Promise<DeviceReading> {
+  const { clock, orders, device } = tools;
+  const orderUuid = await orders.record({ hostUuid, deviceUuid });
+  const offSentAtMs = clock.monotonicMs();
   // A device may reject "off" for a host that is off already; the reading decides.
-  const failure = await deps.device.off(config, limit).then(
+  const failure = await device.off(config, limitOf(tools)).then(
     () => undefined,
     (error: unknown) => error,
   );
-  const offAcknowledged = failure === undefined;
-  let readBack: PowerReading['readBack'] = 'unknown';
+  let readBack: DeviceReading['readBack'] = 'unknown';
+  let readBackAtMs = clock.monotonicMs();
   for (let i = 0; i < MAX_READINGS && readBack !== 'off'; i += 1) {
-    if (i > 0) await sleep(deps.clock, READING_EVERY_MS);
-    readBack = await deps.device.status(config, limit);
+    if (i > 0) await sleep(clock, READING_EVERY_MS);
+    readBackAtMs = clock.monotonicMs();
+    readBack = await device.status(config, limitOf(tools));
     if (readBack === 'unknown') break;
   }
-  const readBackAtMs = deps.clock.monotonicMs();
   // safety: an "off" that reads "on" may still come, acknowledged or not; only one that never left
   // this server can't.
   const resolved = readBack === 'off' || neverLeft(failure);
-  if (resolved) await resolveOrders(deps, hostUuid, `${orderUuid}: ${readBack}`);
+  if (resolved) await orders.resolveDevice({ hostUuid, deviceUuid }, `${orderUuid}: ${readBack}`);
   return {
-    deviceAgent: config.agent,
+    agent: config.agent,
     verifiedAt,
-    offAcknowledged,
-    readBack,
+    offAcknowledged: failure === undefined,
     offSentAtMs,
+    firstOffAtMs: readBack === 'off' ? readBackAtMs : undefined,
+    readBack,
     readBackAtMs,
   };
+}
+
+function limitOf({ settings }: Tools): { timeoutMs: number } {
+  return { timeoutMs: settings.current().ha.power.commandTimeoutMs };
 }
 
 function neverLeft(failure: unknown): boolean {
   if (!(failure instanceof PowerDeviceError)) return false;
   return failure.failure === 'notStarted' || failure.failure === 'badParameters';
-}
-
-/** Durable before act: a server that dies now still knows that an order may be out. */
-async function recordOrder(
-  { store, clock, random }: PowerControlDeps,
-  hostUuid: string,
-): Promise<string> {
-  const uuid = random.uuid();
-  const order = { uuid, hostUuid, orderedAt: isoNow(clock), resolvedAt: null, result: null };
-  await store.db.insertInto('powerOrders').values(order).execute();
-  return uuid;
-}
-
-async function resolveOrders(
-  { store, clock }: PowerControlDeps,
-  hostUuid: string,
-  result: string,
-): Promise<void> {
-  await store.db
-    .updateTable('powerOrders')
-    .set({ resolvedAt: isoNow(clock), result })
-    .where('hostUuid', '=', hostUuid)
-    .where('resolvedAt', 'is', null)
-    .execute();
 }

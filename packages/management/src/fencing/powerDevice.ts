@@ -54,6 +54,9 @@ function parameterProblem(key: string, value: unknown): string[] {
   if (!KEY.test(key)) return ['a parameter name has characters that are not allowed'];
   if (RESERVED.has(key)) return [`the parameter ${key} is set by the server`];
   if (typeof value !== 'string') return [`the parameter ${key} must be a text`];
+  // safety: a cycle is an "off" that nobody can read back.
+  if (key === 'method' && value.trim().toLowerCase() === 'cycle')
+    return ['the parameter method must not be cycle: it switches on again by itself'];
   // safety: a line break in a value would be a second parameter, such as another action.
   const broken = /\p{Cc}/u.test(value);
   if (broken || value.length > MAX_VALUE_CHARS)

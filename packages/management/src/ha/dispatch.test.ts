@@ -129,3 +129,77 @@ describe('F10: a server that ends in the middle', () => {
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'running' }]);
   });
 });
+
+describe('F8: a refused task is freed as soon as a look gives proof', () => {
+  const alive = (world: HaWorld) => world.hosts[1]?.fence;
+
+  async function refused(): Promise<{ world: HaWorld; dies: () => void }> {
+    const world = await refusingWorld();
+    const healthy = (await makeHaWorld()).hosts[1]?.fence;
+    await world.dispatch.start();
+    await world.tasks.openOrCreate(wanted);
+    await world.clock.advance(1_000);
+    expect(await attempts(world)).toBe(1);
+    expect(alive(world)).toBeDefined();
+    const dies = (): void => {
+      for (const host of world.hosts) if (healthy !== undefined) host.fence = healthy;
+    };
+    return { world, dies };
+  }
+  const state = async (world: HaWorld): Promise<string | undefined> =>
+    (await world.store.db.selectFrom('haTasks').select('state').executeTakeFirst())?.state;
+
+  test('its storage came back, and nobody of its host could tell: within ten seconds, not two minutes', async () => {
+    const { world, dies } = await refused();
+    await world.clock.advance(30_000);
+    expect([await attempts(world), await state(world)]).toEqual([1, 'refused']);
+    const asked = world.called('fenceVm').length;
+    expect(asked).toBeGreaterThan(2);
+    expect(asked).toBeLessThan(6);
+    dies();
+    await world.clock.advance(12_000);
+    expect(await state(world)).toBe('done');
+    const history = await world.store.db.selectFrom('history').select('success').execute();
+    expect(history).toEqual([{ success: 0 }, { success: 1 }]);
+    world.dispatch.stop();
+  });
+
+  test('safety: a host that came back is not looked at that way: its VM may live well', async () => {
+    const { world, dies } = await refused();
+    world.judgements.delete(hostUuid(1));
+    dies();
+    const asked = world.called('fenceVm').length;
+    await world.clock.advance(60_000);
+    expect(world.called('fenceVm')).toHaveLength(asked);
+    world.dispatch.stop();
+  });
+
+  test('power is never touched by such a look', async () => {
+    const { world } = await refused();
+    const touched: string[] = [];
+    world.deps.channels = [
+      ...world.deps.channels,
+      {
+        name: 'power',
+        barredBy: () => undefined,
+        prove: async () => {
+          touched.push('power');
+          return { channel: 'power', why: 'x' };
+        },
+      },
+    ];
+    world.settings.ha.preFence.channels = ['peer', 'power'];
+    await world.clock.advance(60_000);
+    expect(touched).toEqual([]);
+    world.dispatch.stop();
+  });
+
+  test('its host says that it changed: the task looks at once', async () => {
+    const { world, dies } = await refused();
+    dies();
+    await world.dispatch.vmChanged(VM);
+    await world.clock.advance(1_500);
+    expect(await state(world)).toBe('done');
+    world.dispatch.stop();
+  });
+});

@@ -1,7 +1,9 @@
 import { isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
-import { messageOf as messageOfTask, type HaTask } from './tasks/task.js';
+import { Probes } from './probe.js';
+import type { RefusalCount } from './start/haStart.js';
+import { HA_START_TIMEOUT_MS, messageOf as messageOfTask, type HaTask } from './tasks/task.js';
 import type { Tasks } from './tasks/tasks.js';
 
 export interface DispatchDeps {
@@ -20,8 +22,10 @@ export interface Dispatch {
   dispatch(task: HaTask): Promise<void>;
   /** Every waiting task looks again, and its back-off begins anew. */
   clusterChanged(): Promise<void>;
+  /** Something was seen of this VM: its task, if it waits, looks again. */
+  vmChanged(vmUuid: string): Promise<void>;
   /** Refusals of a task since the cluster changed, counted up. */
-  readonly refusals: { next(taskUuid: string): number; clear(taskUuid: string): void };
+  readonly refusals: Required<RefusalCount>;
 }
 
 const LOOK_EVERY_MS = 500;
@@ -33,6 +37,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
   const { tasks, bus, clock, log } = deps;
   const underWay = new Set<string>();
   const refusals = new Map<string, number>();
+  const probes = new Probes();
   let timer: Timer | undefined;
   let stopped = false;
 
@@ -66,6 +71,7 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     tasks.open().then(
       (open) => {
         for (const task of open) act(task, now);
+        if (!stopped) probeDue(deps, probes, open);
       },
       (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
     );
@@ -83,14 +89,33 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     dispatch: async (task) => run(task),
     clusterChanged: async () => {
       refusals.clear();
-      for (const task of await tasks.open())
-        if (WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+      for (const task of await tasks.open()) await wake(tasks, task);
     },
-    refusals: countOf(refusals),
+    vmChanged: async (vmUuid) => wake(tasks, await tasks.openTaskOf(vmUuid)),
+    refusals: {
+      ...countOf(refusals),
+      refused: (taskUuid, dying) => probes.note(taskUuid, dying, clock.monotonicMs()),
+    },
   };
 }
 
-function countOf(refusals: Map<string, number>): Dispatch['refusals'] {
+/** A task that rests looks again at once. */
+async function wake(tasks: Tasks, task: HaTask | undefined): Promise<void> {
+  if (task !== undefined && WAITING.includes(task.state)) await tasks.retryNow(task.uuid);
+}
+
+/** Looks at what was told to die, between two attempts (F8). */
+function probeDue({ bus, clock, settings }: DispatchDeps, probes: Probes, open: readonly HaTask[]) {
+  const byUuid = new Map(open.map((task) => [task.uuid, task]));
+  probes.keepOnly(byUuid);
+  for (const uuid of probes.due(clock.monotonicMs(), settings.current().ha.restart.inAll)) {
+    const vmUuid = byUuid.get(uuid)?.vmUuid ?? '';
+    const message = { vmUuid, taskId: uuid, timeoutMs: HA_START_TIMEOUT_MS };
+    void bus.send('ProbeHaTask', message).then(() => probes.ended(uuid, clock.monotonicMs()));
+  }
+}
+
+function countOf(refusals: Map<string, number>): Omit<RefusalCount, 'refused'> {
   return {
     next: (taskUuid) => {
       const count = (refusals.get(taskUuid) ?? 0) + 1;

@@ -1,6 +1,6 @@
 import { Secret, type SealedBox } from '@fenceline/common';
 import type { LoginText } from '@fenceline/protocol';
-import type { LoginKind } from '../store/schema.js';
+import type { LoginKind } from '@fenceline/protocol';
 import type { Queryable, Store } from '../store/store.js';
 
 /** Seals logins for the database, with a key that is not in it. */

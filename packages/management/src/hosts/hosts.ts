@@ -61,7 +61,7 @@ export interface HostLiveness {
 export function makeHosts(deps: HostsDeps): Hosts {
   const { store, bus, settings } = deps;
   const repository = makeHostRepository(deps);
-  const inventory = makeInventoryRepository(store);
+  const inventory = makeInventoryRepository(store, deps.random);
   const presence = new Presence(deps.clock);
   const autoReconnect = new AutoReconnect(deps);
   const shared = { ...deps, repository, inventory, presence, autoReconnect };

@@ -348,12 +348,12 @@ describe('power device', () => {
       if (to === 'off') agent.powerOff();
       else rig.clock.after(30_000, () => agent.boot(`boot-${(boots += 1)}`));
     };
-    await rig.hosts.inventory.setPowerDevice(h1, device());
+    await rig.hosts.inventory.setPowerLevels(h1, [[device()]]);
     return rig;
   }
   const verify = (rig: HostsRig) => rig.clock.settle(rig.hosts.inventory.verifyPower(h1));
   const verifiedAt = async (rig: HostsRig) =>
-    (await rig.hosts.inventory.powerDevice(h1))?.verifiedAt;
+    (await rig.hosts.inventory.powerLevels(h1))[0]?.devices[0]?.verifiedAt;
 
   test('powerOff: off, read back, gone, on, back under a new boot: verified', async () => {
     const rig = await powered();
@@ -375,7 +375,7 @@ describe('power device', () => {
   test('powerOff: a replaced device has to be verified again', async () => {
     const rig = await powered();
     await verify(rig);
-    await rig.hosts.inventory.setPowerDevice(h1, device({ plug: 'h2' }));
+    await rig.hosts.inventory.setPowerLevels(h1, [[device({ plug: 'h2' })]]);
     expect(await verifiedAt(rig)).toBeNull();
     await rig.hosts.stop();
   });
@@ -434,11 +434,13 @@ describe('power device', () => {
   test('F28: parameters never show in errors, events, rows that people read, or the log', async () => {
     const { log, lines } = recordingLogger();
     const rig = await makeRig(1, { world: await makeWorld(log) });
-    await rig.hosts.inventory.setPowerDevice(h1, device());
+    await rig.hosts.inventory.setPowerLevels(h1, [[device()]]);
     rig.power.habit = 'dead';
     await verify(rig).catch(() => undefined);
     const broken = { agent: 'fence_test', parametersJson: new Secret(`{"password": "${CANARY}`) };
-    const error = await rig.hosts.inventory.setPowerDevice(h1, broken).catch((thrown) => thrown);
+    const error = await rig.hosts.inventory
+      .setPowerLevels(h1, [[broken]])
+      .catch((thrown: unknown) => thrown);
     const shown = JSON.stringify([
       lines,
       rig.seen,

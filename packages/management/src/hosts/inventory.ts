@@ -1,16 +1,17 @@
 import { isUuid, isAddress, dashed, DomainError } from '@fenceline/protocol';
-import { messageOf, type Clock, type Logger, type Random, type Secret } from '@fenceline/common';
-import { powerSetupProblems, type PowerDeviceConfig } from '../fencing/powerDevice.js';
+import { messageOf, type Clock, type Logger, type Random } from '@fenceline/common';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { HostState } from '../store/schema.js';
-import { fromJson, type Queryable, type Store } from '../store/store.js';
+import type { Queryable, Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import { connectMessage, reconnectMessage } from './connect/messages.js';
 import type { Host } from './host.js';
 import type { HostLogins, NewHostLogin } from './hostLogins.js';
 import type { RotateKey } from './keyRotation.js';
-import type { InventoryRepository, StoredPowerDevice } from './inventoryRepository.js';
+import type { PowerLevel } from '../fencing/powerTopology.js';
+import { checkedDevice, checkedLevels, type NewPowerDevice } from './newPower.js';
+import type { InventoryRepository } from './inventoryRepository.js';
 import type { VerifyPower } from './powerVerify.js';
 import { newHostRow, type HostRepository } from './repository.js';
 import type { StateEvent } from './statusRules.js';
@@ -26,12 +27,6 @@ export interface NewHost {
   sshPort: number;
   sshUsername: string;
   powerDevice?: NewPowerDevice;
-}
-
-export interface NewPowerDevice {
-  agent: string;
-  /** JSON object of texts. */
-  parametersJson: Secret;
 }
 
 /** Adding, changing and removing hosts: what people do to them. */
@@ -52,10 +47,13 @@ export interface HostInventory {
   changeState(hostUuid: string, event: StateEvent, reason: string): Promise<HostState>;
   /** F40. @throws DomainError REFUSED while a run there is open; NOT_FOUND */
   remove(hostUuid: string): Promise<void>;
-  /** Stores a device; it proves nothing until it is verified. @throws DomainError BAD_INPUT */
-  setPowerDevice(hostUuid: string, device: NewPowerDevice): Promise<void>;
-  removePowerDevice(hostUuid: string): Promise<void>;
-  powerDevice(hostUuid: string): Promise<StoredPowerDevice | undefined>;
+  /**
+   * Replaces the host's power devices: levels in the order in which they are tried, the devices of
+   * one of which must all be off together; none at all takes them away. They prove nothing until
+   * they are verified. @throws DomainError BAD_INPUT naming level and device, never a value.
+   */
+  setPowerLevels(hostUuid: string, levels: readonly (readonly NewPowerDevice[])[]): Promise<void>;
+  powerLevels(hostUuid: string): Promise<readonly PowerLevel[]>;
   verifyPower: VerifyPower;
   rotateKey: RotateKey;
   /** F30: for siblings of a host without an entry for their keys. @throws DomainError NOT_FOUND */
@@ -106,12 +104,19 @@ export function makeInventory(deps: InventoryDeps): HostInventory {
     },
     changeState,
     remove: (hostUuid) => remove(deps, hostUuid),
-    async setPowerDevice(hostUuid, device) {
-      await repository.get(hostUuid);
-      await inventory.setPowerDevice(hostUuid, checkedDevice(device));
+    async setPowerLevels(hostUuid, levels) {
+      const { name } = await repository.get(hostUuid);
+      const checked = checkedLevels(levels);
+      await inventory.setPowerLevels(hostUuid, checked);
+      const devices = checked.flat().length;
+      const text =
+        devices === 0
+          ? `host ${name} has no power device any more`
+          : `host ${name} got ${devices} power device(s) in ${checked.length} level(s); not verified`;
+      const facts = { levels: checked.length, devices };
+      await deps.events.record({ kind: 'host.powerSet', hostUuid, text, facts });
     },
-    removePowerDevice: (hostUuid) => inventory.removePowerDevice(hostUuid),
-    powerDevice: (hostUuid) => inventory.powerDevice(hostUuid),
+    powerLevels: (hostUuid) => inventory.powerLevels(hostUuid),
     verifyPower: deps.verifyPower,
     rotateKey: deps.rotateKey,
     async setLogin(hostUuid, login) {
@@ -132,7 +137,7 @@ async function add(deps: InventoryDeps, asked: NewHost): Promise<{ hostUuid: str
     await inventory.cluster(host.clusterUuid, tx);
     await refuseTaken(deps, host, tx);
     await repository.insert(host, tx);
-    if (config !== undefined) await inventory.setPowerDevice(hostUuid, config, tx);
+    if (config !== undefined) await inventory.setPowerLevels(hostUuid, [[config]], tx);
     const text = `host ${host.name} (${host.addresses.join(', ')}) was added`;
     await events.record({ kind: 'host.added', hostUuid, text }, tx);
   });
@@ -179,20 +184,6 @@ function checkedHost(host: NewHost): NewHost {
   return { ...fields, addresses: [...new Set(host.addresses)] };
 }
 
-/** @throws DomainError BAD_INPUT with every problem, never with a value (F28). */
-function checkedDevice({ agent, parametersJson }: NewPowerDevice): PowerDeviceConfig {
-  let parameters: unknown;
-  try {
-    parameters = fromJson(parametersJson.reveal());
-  } catch {
-    // The parser's own words would show the text.
-    throw new DomainError('BAD_INPUT', 'the parameters must be a JSON object of texts');
-  }
-  const problems = powerSetupProblems(agent, parameters);
-  if (problems.length > 0) throw new DomainError('BAD_INPUT', problems.join('; '));
-  return { agent, parameters: parameters as PowerDeviceConfig['parameters'] };
-}
-
 async function remove(deps: InventoryDeps, hostUuid: string): Promise<void> {
   const { store, repository, inventory, events } = deps;
   const host = await store.transaction(async (tx) => {
@@ -204,9 +195,9 @@ async function remove(deps: InventoryDeps, hostUuid: string): Promise<void> {
     if (words > 0)
       throw new DomainError(
         'REFUSED',
-        `host ${host.name} was confirmed dead, and ${words} of its VMs do not run elsewhere yet`,
+        `host ${host.name} was judged dead by silence, and ${words} of its VMs do not run elsewhere yet`,
       );
-    await inventory.removePowerDevice(hostUuid, tx);
+    await inventory.setPowerLevels(hostUuid, [], tx);
     await deps.logins.remove(hostUuid, tx);
     await repository.remove(hostUuid, tx);
     const text = `host ${host.name} was removed`;

@@ -1,13 +1,12 @@
+import type { Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
+import { powerLevelsOf, type PowerLevel } from '../fencing/powerTopology.js';
 import type { ClustersTable } from '../store/schema.js';
-import { fromJson, type Queryable, type Store } from '../store/store.js';
+import type { Queryable, Store } from '../store/store.js';
 
-/** The power device of one host, as stored. */
-export interface StoredPowerDevice {
-  config: PowerDeviceConfig;
-  verifiedAt: string | null;
-}
+/** The devices of one level of a host, in order. */
+export type NewPowerLevel = readonly PowerDeviceConfig[];
 
 /** Epoch of a run that the ledger still has open on a host. */
 export interface OpenRun {
@@ -20,23 +19,22 @@ export interface OpenRun {
 export interface InventoryRepository {
   /** @throws DomainError NOT_FOUND */
   cluster(clusterUuid: string, on?: Queryable): Promise<ClustersTable>;
-  powerDevice(hostUuid: string): Promise<StoredPowerDevice | undefined>;
-  /** Replaces the device; a new one is not verified. */
-  setPowerDevice(hostUuid: string, config: PowerDeviceConfig, on?: Queryable): Promise<void>;
-  removePowerDevice(hostUuid: string, on?: Queryable): Promise<void>;
+  powerLevels(hostUuid: string): Promise<PowerLevel[]>;
+  /** Replaces all power devices of the host; new ones are not verified. */
+  setPowerLevels(hostUuid: string, levels: readonly NewPowerLevel[], on?: Queryable): Promise<void>;
   /**
-   * Marks the device as proven, if it is still the one that was tried.
-   * @throws DomainError CONFLICT if it was replaced meanwhile.
+   * Marks devices as proven, if they are still those that were tried.
+   * @throws DomainError CONFLICT if one was replaced meanwhile.
    */
-  setVerified(hostUuid: string, tried: PowerDeviceConfig, verifiedAt: string): Promise<void>;
+  setVerified(deviceUuids: readonly string[], verifiedAt: string): Promise<void>;
   openRuns(hostUuid: string, on?: Queryable): Promise<OpenRun[]>;
-  /** Words of a person that closed runs there and that no running VM stands on yet (F41). */
+  /** Weak proofs that closed runs there and that no running VM stands on yet (F41). */
   unusedWords(hostUuid: string, on?: Queryable): Promise<number>;
   /** The highest epoch of each VM that ever had a run there (F11). */
   knownRuns(hostUuid: string): Promise<{ vmUuid: string; epoch: number }[]>;
 }
 
-export function makeInventoryRepository(store: Store): InventoryRepository {
+export function makeInventoryRepository(store: Store, random: Random): InventoryRepository {
   return {
     async cluster(clusterUuid, on = store.db) {
       const query = on.selectFrom('clusters').selectAll().where('uuid', '=', clusterUuid);
@@ -45,36 +43,36 @@ export function makeInventoryRepository(store: Store): InventoryRepository {
         throw new DomainError('NOT_FOUND', `there is no cluster ${clusterUuid}`, { clusterUuid });
       return row;
     },
-    async powerDevice(hostUuid) {
-      const query = store.db.selectFrom('powerDevices').selectAll();
-      const row = await query.where('hostUuid', '=', hostUuid).executeTakeFirst();
-      if (row === undefined) return undefined;
-      const parameters = fromJson<Record<string, string>>(row.parametersJson);
-      return { config: { agent: row.agent, parameters }, verifiedAt: row.verifiedAt };
+    powerLevels: (hostUuid) => powerLevelsOf(store.db, hostUuid),
+    async setPowerLevels(hostUuid, levels, on) {
+      const replace = async (tx: Queryable): Promise<void> => {
+        await tx.deleteFrom('powerDevices').where('hostUuid', '=', hostUuid).execute();
+        const rows = levels.flatMap((devices, l) =>
+          devices.map(({ agent, parameters }, i) => ({
+            // safety: a new uuid; what was proven of an old device says nothing about this one.
+            uuid: random.uuid(),
+            hostUuid,
+            level: l + 1,
+            position: i + 1,
+            agent,
+            parametersJson: JSON.stringify(parameters),
+            verifiedAt: null,
+          })),
+        );
+        if (rows.length > 0) await tx.insertInto('powerDevices').values(rows).execute();
+      };
+      await (on === undefined ? store.transaction(replace) : replace(on));
     },
-    async setPowerDevice(hostUuid, { agent, parameters }, on = store.db) {
-      // safety: what was proven of the old device says nothing about this one.
-      const row = { agent, parametersJson: JSON.stringify(parameters), verifiedAt: null };
-      await on
-        .insertInto('powerDevices')
-        .values({ hostUuid, ...row })
-        .onConflict((conflict) => conflict.column('hostUuid').doUpdateSet(row))
-        .execute();
-    },
-    async removePowerDevice(hostUuid, on = store.db) {
-      await on.deleteFrom('powerDevices').where('hostUuid', '=', hostUuid).execute();
-    },
-    async setVerified(hostUuid, tried, verifiedAt) {
-      const { numUpdatedRows } = await store.db
-        .updateTable('powerDevices')
-        .set({ verifiedAt })
-        .where('hostUuid', '=', hostUuid)
-        .where('agent', '=', tried.agent)
-        .where('parametersJson', '=', JSON.stringify(tried.parameters))
-        .executeTakeFirst();
-      if (numUpdatedRows === 0n)
-        throw new DomainError('CONFLICT', 'the power device was replaced while it was tried');
-    },
+    setVerified: (deviceUuids, verifiedAt) =>
+      store.transaction(async (tx) => {
+        const { numUpdatedRows } = await tx
+          .updateTable('powerDevices')
+          .set({ verifiedAt })
+          .where('uuid', 'in', deviceUuids)
+          .executeTakeFirst();
+        if (numUpdatedRows !== BigInt(deviceUuids.length))
+          throw new DomainError('CONFLICT', 'the power device was replaced while it was tried');
+      }),
     openRuns: (hostUuid, on = store.db) =>
       on
         .selectFrom('runs')
@@ -100,7 +98,7 @@ async function unusedWords(on: Queryable, hostUuid: string): Promise<number> {
     .selectFrom('proofs')
     .select('uuid')
     .where('hostUuid', '=', hostUuid)
-    .where('kind', '=', 'operatorConfirmed')
+    .where('kind', 'in', ['operatorConfirmed', 'hostUnreachable'])
     .where('usedAt', 'is', null)
     .where('voidedReason', 'is', null)
     .execute();

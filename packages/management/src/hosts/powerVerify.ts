@@ -1,13 +1,7 @@
-import {
-  isoNow,
-  makeSingleFlight,
-  messageOf,
-  sleep,
-  withLimit,
-  type Clock,
-} from '@fenceline/common';
-import { agentRoutes, DomainError } from '@fenceline/protocol';
-import type { PowerDevice, PowerDeviceConfig, PowerState } from '../fencing/powerDevice.js';
+import { isoNow, makeSingleFlight, messageOf, withLimit, type Clock } from '@fenceline/common';
+import { DomainError } from '@fenceline/protocol';
+import type { PowerDevice, PowerState } from '../fencing/powerDevice.js';
+import type { PowerLevel } from '../fencing/powerTopology.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { HostState } from '../store/schema.js';
@@ -15,18 +9,11 @@ import type { Events } from '../telemetry/events.js';
 import type { AgentGateway } from './agentGateway.js';
 import type { HostPresence } from './contracts.js';
 import { reconnectMessage } from './connect/messages.js';
-import { agentOf, type Host } from './host.js';
+import type { Host } from './host.js';
 import type { InventoryRepository } from './inventoryRepository.js';
+import { drillLevel, limitOf } from './powerDrill.js';
 import type { HostRepository } from './repository.js';
 
-const PING_MS = 2_000;
-const POLL_MS = 1_000;
-/** Readings after a command until one says what is wished. */
-const MAX_READINGS = 30;
-/** A host that was switched off has to fall silent within this, ms. */
-const GONE_WITHIN_MS = 15_000;
-/** Firmware of large machines takes minutes. */
-const BACK_WITHIN_MS = 10 * 60_000;
 /** How long the end of its reconnect is waited for. */
 const RECONNECT_WAIT_MS = 60_000;
 
@@ -43,25 +30,37 @@ export interface PowerVerifyDeps {
 }
 
 /**
- * Proves that a power device switches exactly this host: off, read back as off, and the host falls
- * silent; on, read back as on, and it comes back under a new boot. Only for a Connected host with
- * no open run; it is in maintenance meanwhile, so that nothing is placed there and nobody takes it
- * for dead. Ends when its reconnect has ended, well or not, or takes long.
- * @throws DomainError CONFLICT, REFUSED with what was seen, TIMED_OUT.
+ * Proves that the power devices of a host switch exactly this host, level by level (see
+ * `drillLevel`). Only for a Connected host with no open run; it is in maintenance meanwhile, so that
+ * nothing is placed there and nobody takes it for dead. A level that passes stays proven if a later
+ * one does not. Ends when its reconnect has ended, well or not, or takes long.
+ * @param level only this one; absent: all.
+ * @throws DomainError CONFLICT, NOT_FOUND (no such level), REFUSED with what was seen, TIMED_OUT.
  */
-export type VerifyPower = (hostUuid: string) => Promise<{ verifiedAt: string }>;
+export type VerifyPower = (hostUuid: string, level?: number) => Promise<{ verifiedAt: string }>;
 
 export function makeVerifyPower(deps: PowerVerifyDeps): VerifyPower {
   const flights = makeSingleFlight();
-  return (hostUuid) => flights.run(hostUuid, () => verify(deps, hostUuid));
+  const tried = new Map<string, number | undefined>();
+  return async (hostUuid, level) => {
+    // Two trials of one host would switch each other's outlets.
+    if (tried.has(hostUuid) && tried.get(hostUuid) !== level)
+      throw new DomainError('CONFLICT', 'the power of this host is being tried already');
+    tried.set(hostUuid, level);
+    return flights
+      .run(hostUuid, () => verify(deps, hostUuid, level))
+      .finally(() => tried.delete(hostUuid));
+  };
 }
 
-async function verify(deps: PowerVerifyDeps, hostUuid: string): Promise<{ verifiedAt: string }> {
-  const { repository, inventory, events, clock } = deps;
+async function verify(
+  deps: PowerVerifyDeps,
+  hostUuid: string,
+  only: number | undefined,
+): Promise<{ verifiedAt: string }> {
+  const { repository } = deps;
   const host = await repository.get(hostUuid);
-  const device = await inventory.powerDevice(hostUuid);
-  if (device === undefined)
-    throw new DomainError('CONFLICT', `${host.name} has no power device; set one first`);
+  const levels = await levelsToTry(deps, host, only);
   if (host.status !== 'Connected' || host.bootId === null)
     throw new DomainError(
       'CONFLICT',
@@ -73,21 +72,68 @@ async function verify(deps: PowerVerifyDeps, hostUuid: string): Promise<{ verifi
   try {
     // safety: asked again now that nothing new can be placed there.
     await refuseOpenRuns(deps, host);
-    await tryDevice(deps, host, device.config);
+    let verifiedAt = '';
+    for (const level of levels) verifiedAt = await verifyLevel(deps, host, level);
     last = 'on';
-    const verifiedAt = isoNow(clock);
-    await inventory.setVerified(hostUuid, device.config, verifiedAt);
-    const text = `host ${host.name}: its power device was seen to switch exactly this host`;
-    await events.record({ kind: 'host.powerVerified', hostUuid, text });
     return { verifiedAt };
   } catch (thrown) {
-    const text = `host ${host.name}: its power device is not proven: ${messageOf(thrown)}`;
-    await events.record({ kind: 'host.powerNotProven', severity: 'warning', hostUuid, text });
-    last = await deps.power.status(device.config, limitOf(deps));
+    last = await readAll(deps, levels);
     throw thrown;
   } finally {
     await leaveMaintenance(deps, host, last);
   }
+}
+
+async function levelsToTry(
+  { inventory }: PowerVerifyDeps,
+  host: Host,
+  only: number | undefined,
+): Promise<PowerLevel[]> {
+  const levels = await inventory.powerLevels(host.uuid);
+  if (levels.length === 0)
+    throw new DomainError('CONFLICT', `${host.name} has no power device; set one first`);
+  if (only === undefined) return levels;
+  const found = levels.filter(({ level }) => level === only);
+  if (found.length === 0)
+    throw new DomainError('NOT_FOUND', `level: ${host.name} has no power level ${only}`);
+  return found;
+}
+
+async function verifyLevel(deps: PowerVerifyDeps, host: Host, level: PowerLevel): Promise<string> {
+  const { inventory, events, clock } = deps;
+  const hostUuid = host.uuid;
+  const facts = { level: level.level, devices: level.devices.length };
+  try {
+    await drillLevel(deps, host, level);
+    const verifiedAt = isoNow(clock);
+    await inventory.setVerified(
+      level.devices.map(({ uuid }) => uuid),
+      verifiedAt,
+    );
+    const text = `host ${host.name}: its power device was seen to switch exactly this host`;
+    await events.record({ kind: 'host.powerVerified', hostUuid, text, facts });
+    return verifiedAt;
+  } catch (thrown) {
+    const text = `host ${host.name}: its power device is not proven: ${messageOf(thrown)}`;
+    await events.record({
+      kind: 'host.powerNotProven',
+      severity: 'warning',
+      hostUuid,
+      text,
+      facts,
+    });
+    throw thrown;
+  }
+}
+
+/** `on` only if every feed of every level that was tried reads so. */
+async function readAll(deps: PowerVerifyDeps, levels: readonly PowerLevel[]): Promise<PowerState> {
+  let all: PowerState = 'on';
+  for (const { config } of levels.flatMap(({ devices }) => devices)) {
+    const state = await deps.power.status(config, limitOf(deps));
+    if (state !== 'on') all = state;
+  }
+  return all;
 }
 
 async function refuseOpenRuns({ inventory, presence }: PowerVerifyDeps, host: Host): Promise<void> {
@@ -105,81 +151,6 @@ async function refuseOpenRuns({ inventory, presence }: PowerVerifyDeps, host: Ho
     `${host.name} has ${runs.length} open runs of VMs; move or stop them first`,
     { openRuns: runs.length },
   );
-}
-
-async function tryDevice(
-  deps: PowerVerifyDeps,
-  host: Host,
-  config: PowerDeviceConfig,
-): Promise<void> {
-  const { power } = deps;
-  const before = await power.status(config, limitOf(deps));
-  if (before !== 'on')
-    throw new DomainError('REFUSED', `the device reads ${before} although ${host.name} runs`);
-  const boot = await pingBoot(deps, host);
-  if (boot === undefined) throw new DomainError('CONFLICT', `${host.name} does not answer`);
-  try {
-    await power.off(config, limitOf(deps));
-    await readUntil(deps, config, 'off');
-    await untilGone(deps, host);
-  } finally {
-    // Whatever was seen: nothing is left switched off.
-    await power.on(config, limitOf(deps)).catch(() => undefined);
-  }
-  await readUntil(deps, config, 'on');
-  await untilBack(deps, host, boot);
-}
-
-async function readUntil(
-  deps: PowerVerifyDeps,
-  config: PowerDeviceConfig,
-  wanted: 'on' | 'off',
-): Promise<void> {
-  let seen: PowerState = 'unknown';
-  for (let i = 0; i < MAX_READINGS; i += 1) {
-    if (i > 0) await sleep(deps.clock, POLL_MS);
-    seen = await deps.power.status(config, limitOf(deps));
-    if (seen === wanted) return;
-  }
-  throw new DomainError('REFUSED', `the device was told ${wanted} and still reads ${seen}`);
-}
-
-async function untilGone(deps: PowerVerifyDeps, host: Host): Promise<void> {
-  const endMs = deps.clock.monotonicMs() + GONE_WITHIN_MS;
-  while (deps.clock.monotonicMs() < endMs) {
-    if ((await pingBoot(deps, host)) === undefined) return;
-    await sleep(deps.clock, POLL_MS);
-  }
-  throw new DomainError(
-    'REFUSED',
-    `the device reads off, but ${host.name} still answers: it switches another machine`,
-  );
-}
-
-async function untilBack(deps: PowerVerifyDeps, host: Host, boot: string): Promise<void> {
-  const endMs = deps.clock.monotonicMs() + BACK_WITHIN_MS;
-  while (deps.clock.monotonicMs() < endMs) {
-    const now = await pingBoot(deps, host);
-    // safety: the same boot was never without power: it was another machine that went off.
-    if (now === boot)
-      throw new DomainError('REFUSED', `${host.name} came back under the same boot`);
-    if (now !== undefined) return;
-    await sleep(deps.clock, POLL_MS);
-  }
-  throw new DomainError('TIMED_OUT', `${host.name} did not come back; look at its console`);
-}
-
-/** Boot id that answers, or undefined: no answer. */
-async function pingBoot({ gateway }: PowerVerifyDeps, host: Host): Promise<string | undefined> {
-  const call = { command: {}, deadlineMs: PING_MS };
-  return gateway.call(agentOf(host), agentRoutes.ping, call).then(
-    ({ bootId }) => bootId,
-    () => undefined,
-  );
-}
-
-function limitOf({ settings }: PowerVerifyDeps): { timeoutMs: number } {
-  return { timeoutMs: settings.current().ha.power.commandTimeoutMs };
 }
 
 const TRIAL = 'its power device is being tried';

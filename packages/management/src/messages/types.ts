@@ -36,6 +36,12 @@ export interface StopVmInstanceMsg extends Message {
   gracefulMs: number;
 }
 
+/** Asks for a look at the runs of a refused task, between two of its attempts. */
+export interface ProbeHaTaskMsg extends Message {
+  vmUuid: string;
+  taskId: string;
+}
+
 /** Asks the peers of a suspect to close one run there (F12). */
 export interface FenceVmOnHostMsg extends Message {
   /** The suspect. */
@@ -64,6 +70,8 @@ export interface PeerEvidence {
 export interface FenceVmOnHostReply extends Reply {
   /** Every answer in the order in which peers were asked; the last one decided. */
   evidence: readonly PeerEvidence[];
+  /** Siblings that might have been asked at all. */
+  eligibleSiblings?: number;
 }
 
 export interface ConnectHostMsg extends Message {
@@ -87,6 +95,7 @@ export interface CheckHostCapacityReply extends Reply {
 /** Every message, its fields and its reply. */
 export interface MessageTypes {
   HaStartVmInstance: { message: HaStartVmInstanceMsg; reply: HaStartVmInstanceReply };
+  ProbeHaTask: { message: ProbeHaTaskMsg; reply: Reply };
   StopVmInstance: { message: StopVmInstanceMsg; reply: Reply };
   FenceVmOnHost: { message: FenceVmOnHostMsg; reply: FenceVmOnHostReply };
   ConnectHost: { message: ConnectHostMsg; reply: Reply };

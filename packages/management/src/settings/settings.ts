@@ -3,6 +3,7 @@ import { Type } from '@fenceline/protocol';
 import {
   ArrayMaxSize,
   ArrayMinSize,
+  ArrayUnique,
   IsArray,
   IsBoolean,
   IsIn,
@@ -14,9 +15,11 @@ import {
 } from 'class-validator';
 
 export const PRE_FENCE_MODES = ['required', 'whenHinted'] as const;
-export const CHANNELS = ['peer', 'own-agent', 'power'] as const;
+/** Ways to a proof, smallest blast radius first. */
+export const CHANNELS = ['peer', 'own-agent', 'mailbox', 'storage', 'power'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
 export const HA_MODES = ['active', 'detect-only', 'disarmed'] as const;
+export const UNREACHABLE_POLICIES = ['corroborated', 'never', 'single'] as const;
 export const AGENT_DOWN_POLICIES = ['alarm', 'fence'] as const;
 
 export class PreFenceSettings {
@@ -32,12 +35,13 @@ export class PreFenceSettings {
   @IsInt() @Min(0) @Max(60_000) killGraceMs = 300;
   /** One-time order tokens that each host holds for its siblings' orders; 0: none are asked for. */
   @IsInt() @Min(0) @Max(64) orderTokens = 16;
-  /** Proof channels in order of blast radius. */
+  /** Proof channels that may be used; their order is always that of blast radius. */
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(8)
+  @ArrayUnique()
   @IsIn(CHANNELS, { each: true })
-  channels: ChannelName[] = ['peer', 'own-agent', 'power'];
+  channels: ChannelName[] = [...CHANNELS];
 }
 
 export class FenceLineSettings {
@@ -57,6 +61,13 @@ export class PowerSettings {
   @IsInt() @Min(0) @Max(600_000) afterMs = 4_000;
   /** One run of a fence-agents program, milliseconds. */
   @IsInt() @Min(1_000) @Max(300_000) commandTimeoutMs = 20_000;
+}
+
+export class UnreachableSettings {
+  /** What the silence of a host towards its siblings is worth. */
+  @IsIn(UNREACHABLE_POLICIES) policy: (typeof UNREACHABLE_POLICIES)[number] = 'corroborated';
+  /** Siblings that must have found it unreachable; all of them where there are fewer. */
+  @IsInt() @Min(1) @Max(5) minSiblings = 2;
 }
 
 export class AgentDownSettings {
@@ -91,6 +102,7 @@ export class HaSettings {
   @ValidateNested() @Type(() => FenceLineSettings) fenceLine = new FenceLineSettings();
   @ValidateNested() @Type(() => DetectSettings) detect = new DetectSettings();
   @ValidateNested() @Type(() => PowerSettings) power = new PowerSettings();
+  @ValidateNested() @Type(() => UnreachableSettings) unreachable = new UnreachableSettings();
   @ValidateNested() @Type(() => AgentDownSettings) agentDown = new AgentDownSettings();
   @ValidateNested() @Type(() => RestartSettings) restart = new RestartSettings();
   @ValidateNested() @Type(() => OperatorSettings) operator = new OperatorSettings();
@@ -139,7 +151,22 @@ export function settingsProblems(settings: Settings): string[] {
   return problems;
 }
 
+/**
+ * Settings that a cluster may have for itself: all that decides how its hosts are judged and
+ * fenced. Each is read by the cluster of the host that it is about.
+ */
+export const CLUSTER_SETTINGS: readonly string[] = [
+  'ha.mode',
+  'ha.preFence.mode',
+  'ha.preFence.channels',
+  'ha.power.afterMs',
+  'ha.unreachable.policy',
+  'ha.unreachable.minSiblings',
+  'ha.agentDown.withoutHeartbeat',
+];
+
 /** The settings in force now; read at each use, so that a change takes effect with the next. */
 export interface SettingsSource {
-  current(): Settings;
+  /** @param clusterUuid with what that cluster has for itself. */
+  current(clusterUuid?: string): Settings;
 }

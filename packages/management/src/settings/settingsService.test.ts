@@ -59,6 +59,9 @@ describe('a change that does not fit is refused and changes nothing', () => {
     ['ha.preFence.mode', 'never', 'none of the values'],
     ['ha.preFence.channels', [], 'an empty list'],
     ['ha.preFence.channels', ['peer', 'luck'], 'an unknown channel'],
+    ['ha.preFence.channels', ['peer', 'peer'], 'a channel twice'],
+    ['ha.unreachable.policy', 'trust', 'no such policy'],
+    ['ha.unreachable.minSiblings', 0, 'nobody is no sibling'],
     ['ha.restart.backoffMin', [-1], 'a negative time'],
     ['host.allowEmulation', 'yes', 'no boolean'],
     ['ha.preFence.mode', { a: 1 }, 'an object'],
@@ -100,7 +103,13 @@ test('stored values that fit the file no more stop the start with a sentence', a
 });
 
 test('a stored setting of another version is left alone, with a warning', async () => {
-  const row = { name: 'ha.future', valueJson: '1', changedAt: 'then', changedBy: 'ada' };
+  const row = {
+    clusterUuid: '',
+    name: 'ha.future',
+    valueJson: '1',
+    changedAt: 'then',
+    changedBy: 'ada',
+  };
   await store.db.insertInto('settings').values(row).execute();
   const { log, lines } = recordingLogger();
   await service(new Settings(), log);
@@ -128,4 +137,66 @@ test('unit and range come from the class, so that they are what is checked', () 
   expect(spec('host.reserveCpuPercent')).toMatchObject({ unit: '%', max: 100 });
   expect(spec('ha.mode')).toMatchObject({ allowed: ['active', 'detect-only', 'disarmed'] });
   expect(settingCatalog.length).toBeGreaterThan(15);
+});
+
+describe('what a cluster has for itself', () => {
+  const east = { uuid: 'c0000000-0000-4000-8000-00000000000e', name: 'east' };
+  const west = { uuid: 'c0000000-0000-4000-8000-00000000000f', name: 'west' };
+  const name = 'ha.preFence.channels';
+  beforeEach(async () => {
+    for (const cluster of [east, west])
+      await store.db
+        .insertInto('clusters')
+        .values({ ...cluster, createdAt: 'then' })
+        .execute();
+  });
+
+  test('is in force there alone, durable, audited and shown', async () => {
+    const settings = await service();
+    const view = await settings.put({ name, value: ['peer'], actor, cluster: east, reason: 'x' });
+    expect(view).toMatchObject({ value: ['peer'], overridden: true, cluster: 'east' });
+    for (const each of [settings, await service()]) {
+      expect(each.current(east.uuid).ha.preFence.channels).toEqual(['peer']);
+      expect(each.current(west.uuid).ha.preFence.channels).toContain('power');
+      expect(each.current().ha.preFence.channels).toContain('power');
+      // A cluster that nobody knows has what the site has.
+      expect(each.current('nobody').ha.preFence.channels).toContain('power');
+    }
+    expect(await settings.show(name)).toMatchObject({
+      overridden: false,
+      perCluster: true,
+      clusterValues: [{ cluster: 'east', value: ['peer'] }],
+    });
+    expect(await settings.show(name, west)).toMatchObject({ overridden: false, cluster: 'west' });
+    const audit = await store.db.selectFrom('audit').select(['target', 'reason']).execute();
+    expect(audit).toEqual([{ target: `${name} of cluster east`, reason: 'x' }]);
+  });
+
+  test('follows the site where it has nothing of its own, and can be taken back', async () => {
+    const settings = await service();
+    await settings.put({ name: 'ha.mode', value: 'detect-only', actor, cluster: east });
+    await settings.put({ name: 'ha.power.afterMs', value: 9_000, actor });
+    expect(settings.current(east.uuid).ha).toMatchObject({
+      mode: 'detect-only',
+      power: { afterMs: 9_000 },
+    });
+    await settings.put({ name: 'ha.mode', value: null, actor, cluster: east });
+    expect(settings.current(east.uuid).ha.mode).toBe('active');
+  });
+
+  test('what is one for the whole site is refused for a cluster, with the list', async () => {
+    const settings = await service();
+    const change = { name: 'ha.preFence.sshTimeoutSec', value: 30, actor, cluster: east };
+    await expect(settings.put(change)).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+      message: expect.stringMatching(/^ha\.preFence\.sshTimeoutSec: .*ha\.preFence\.channels/),
+    });
+    const wrong = settings.put({ name, value: ['luck'], actor, cluster: east });
+    await expect(wrong).rejects.toMatchObject({ code: 'BAD_INPUT' });
+    expect(await store.db.selectFrom('settings').selectAll().execute()).toEqual([]);
+    const names = (await settings.list(east)).map((view) => view.name);
+    expect(names).toEqual(settingCatalog.map((s) => s.name).filter((n) => names.includes(n)));
+    expect(names).toContain('ha.unreachable.policy');
+    expect(names).not.toContain('ha.preFence.sshTimeoutSec');
+  });
 });

@@ -5,7 +5,7 @@ import { writeAudit } from '../access/audit.js';
 import type { SettingsTable } from '../store/schema.js';
 import { fromJson, type Queryable, type Store } from '../store/store.js';
 import { nearestSetting, settingCatalog, settingSpec, type SettingSpec } from './catalog.js';
-import { Settings, settingsProblems, type SettingsSource } from './settings.js';
+import { CLUSTER_SETTINGS, Settings, settingsProblems, type SettingsSource } from './settings.js';
 
 export interface SettingChange {
   name: string;
@@ -13,16 +13,29 @@ export interface SettingChange {
   value: unknown;
   actor: Actor;
   reason?: string | undefined;
+  /** Absent: for the whole site. */
+  cluster?: ClusterRef | undefined;
 }
+
+/** A cluster that exists. */
+export interface ClusterRef {
+  uuid: string;
+  name: string;
+}
+
+/** In place of a cluster's uuid: a change for the whole site. */
+export const WHOLE_SITE = '';
 
 /** The settings: the file's values as base, what was set through the API above them. */
 export interface SettingsService extends SettingsSource {
-  list(): Promise<SettingView[]>;
+  /** All of the site; of a cluster those that it may have for itself. */
+  list(cluster?: ClusterRef): Promise<SettingView[]>;
   /** @throws DomainError NOT_FOUND with the nearest name. */
-  show(name: string): Promise<SettingView>;
+  show(name: string, cluster?: ClusterRef): Promise<SettingView>;
   /**
    * Changes one setting, durably and with an audit row; in force with the next use.
-   * @throws DomainError NOT_FOUND (with the nearest name), BAD_INPUT (type, range, relation).
+   * @throws DomainError NOT_FOUND (with the nearest name), BAD_INPUT (type, range, relation, or a
+   *   setting that no cluster has for itself).
    */
   put(change: SettingChange): Promise<SettingView>;
 }
@@ -39,47 +52,83 @@ export async function makeSettingsService(deps: SettingsDeps): Promise<SettingsS
   const { store, clock } = deps;
   // One change at a time: each is checked against all others.
   const changes = makeKeyedQueue(64);
-  let current = withOverrides(deps, await storedRows(store.db));
+  let inForce = inForceOf(deps, await storedRows(store.db));
 
   const put = async (change: SettingChange): Promise<SettingView> => {
     const { name } = specOf(change.name);
-    const rows = (await storedRows(store.db)).filter((row) => row.name !== name);
+    const { cluster } = change;
+    refuseForCluster(name, cluster);
+    const of = cluster?.uuid ?? WHOLE_SITE;
+    const rows = (await storedRows(store.db)).filter((row) => !isRow(row, name, of));
     const row = {
+      clusterUuid: of,
       name,
       valueJson: JSON.stringify(change.value),
       changedAt: isoNow(clock),
       changedBy: change.actor.name,
     };
     const removes = change.value === null;
-    const next = withOverrides(deps, removes ? rows : [...rows, row]);
-    const before = valueAt(current, name);
+    const next = inForceOf(deps, removes ? rows : [...rows, row]);
+    const before = valueAt(inForce.of(cluster?.uuid), name);
     await store.transaction(async (tx) => {
-      await tx.deleteFrom('settings').where('name', '=', name).execute();
+      const old = tx.deleteFrom('settings').where('name', '=', name);
+      await old.where('clusterUuid', '=', of).execute();
       if (!removes) await tx.insertInto('settings').values(row).execute();
-      const audit = { ...change, action: 'setting.put', target: name };
+      const target = cluster === undefined ? name : `${name} of cluster ${cluster.name}`;
       const facts = { before: JSON.stringify(before), after: JSON.stringify(change.value) };
-      await writeAudit(tx, clock, { ...audit, facts });
+      await writeAudit(tx, clock, { ...change, action: 'setting.put', target, facts });
     });
-    current = next;
-    return viewOf(specOf(name), current, removes ? undefined : row);
+    inForce = next;
+    return viewOf(specOf(name), await lookOf(cluster));
+  };
+
+  const lookOf = async (cluster: ClusterRef | undefined): Promise<Look> => {
+    const clusters = await store.db.selectFrom('clusters').select(['uuid', 'name']).execute();
+    return { inForce, cluster, clusters, rows: await storedRows(store.db) };
   };
 
   return {
-    current: () => current,
-    list: async () => {
-      const rows = new Map((await storedRows(store.db)).map((row) => [row.name, row]));
-      return settingCatalog.map((spec) => viewOf(spec, current, rows.get(spec.name)));
+    current: (clusterUuid) => inForce.of(clusterUuid),
+    list: async (cluster) => {
+      const look = await lookOf(cluster);
+      return settingCatalog
+        .filter(({ name }) => cluster === undefined || CLUSTER_SETTINGS.includes(name))
+        .map((spec) => viewOf(spec, look));
     },
-    show: async (name) => {
-      const rows = await storedRows(store.db);
-      return viewOf(
-        specOf(name),
-        current,
-        rows.find((row) => row.name === name),
-      );
-    },
+    show: async (name, cluster) => viewOf(specOf(name), await lookOf(cluster)),
     put: (change) => changes.run('settings', () => put(change)),
   };
+}
+
+function refuseForCluster(name: string, cluster: ClusterRef | undefined): void {
+  if (cluster === undefined || CLUSTER_SETTINGS.includes(name)) return;
+  throw new DomainError(
+    'BAD_INPUT',
+    `${name}: is one for the whole site; a cluster may have for itself: ` +
+      CLUSTER_SETTINGS.join(', '),
+  );
+}
+
+/** The settings of the site, and of each cluster that has some for itself. */
+interface InForce {
+  of(clusterUuid: string | undefined): Settings;
+}
+
+/** Every combination is checked, so that no cluster is left with settings that don't fit. */
+function inForceOf(deps: SettingsDeps, rows: readonly SettingsTable[]): InForce {
+  const ofSite = rows.filter(({ clusterUuid }) => clusterUuid === WHOLE_SITE);
+  const site = withOverrides(deps, ofSite);
+  const clusters = new Map<string, Settings>();
+  for (const { clusterUuid } of rows) {
+    if (clusterUuid === WHOLE_SITE || clusters.has(clusterUuid)) continue;
+    const own = rows.filter((row) => row.clusterUuid === clusterUuid);
+    clusters.set(clusterUuid, withOverrides(deps, [...ofSite, ...own]));
+  }
+  return { of: (clusterUuid) => clusters.get(clusterUuid ?? WHOLE_SITE) ?? site };
+}
+
+function isRow(row: SettingsTable, name: string, clusterUuid: string): boolean {
+  return row.name === name && row.clusterUuid === clusterUuid;
 }
 
 function specOf(name: string): SettingSpec {
@@ -118,19 +167,30 @@ function parseSettings(tree: object): Settings {
   }
 }
 
-function viewOf(
-  spec: SettingSpec,
-  settings: Settings,
-  row: Pick<SettingsTable, 'changedAt' | 'changedBy'> | undefined,
-): SettingView {
+/** What a view of settings is made of. */
+interface Look {
+  inForce: InForce;
+  cluster: ClusterRef | undefined;
+  clusters: readonly ClusterRef[];
+  rows: readonly SettingsTable[];
+}
+
+function viewOf(spec: SettingSpec, { inForce, cluster, clusters, rows }: Look): SettingView {
   const { allowed, ...rest } = spec;
+  const row = rows.find((each) => isRow(each, spec.name, cluster?.uuid ?? WHOLE_SITE));
+  const others = cluster === undefined ? clusters : [];
   return {
     ...rest,
     ...(allowed === undefined ? {} : { allowed: [...allowed] }),
-    value: valueAt(settings, spec.name),
+    value: valueAt(inForce.of(cluster?.uuid), spec.name),
     overridden: row !== undefined,
     changedAt: row?.changedAt ?? null,
     changedBy: row?.changedBy ?? null,
+    perCluster: CLUSTER_SETTINGS.includes(spec.name),
+    cluster: cluster?.name ?? null,
+    clusterValues: others
+      .filter(({ uuid }) => rows.some((each) => isRow(each, spec.name, uuid)))
+      .map(({ uuid, name }) => ({ cluster: name, value: valueAt(inForce.of(uuid), spec.name) })),
   };
 }
 

@@ -50,7 +50,10 @@ const inventory: Record<string, Column[]> = {
     ['createdAt', 'text'],
   ],
   powerDevices: [
-    ['hostUuid', 'text', 'primary'],
+    ['uuid', 'text', 'primary'],
+    ['hostUuid', 'text'],
+    ['level', 'integer'],
+    ['position', 'integer'],
     ['agent', 'text'],
     ['parametersJson', 'text'],
     ['verifiedAt', 'text', 'null'],
@@ -68,6 +71,7 @@ const inventory: Record<string, Column[]> = {
   powerOrders: [
     ['uuid', 'text', 'primary'],
     ['hostUuid', 'text'],
+    ['deviceUuid', 'text'],
     ['orderedAt', 'text'],
     ['resolvedAt', 'text', 'null'],
     ['result', 'text', 'null'],
@@ -104,6 +108,7 @@ const work: Record<string, Column[]> = {
     ['openedAt', 'text'],
     ['closedAt', 'text', 'null'],
     ['proofUuid', 'text', 'null'],
+    ['taskUuid', 'text', 'null'],
   ],
   proofs: [
     ['sequence', 'integer', 'primary'],
@@ -182,7 +187,8 @@ const around: Record<string, Column[]> = {
     ['factsJson', 'text'],
   ],
   settings: [
-    ['name', 'text', 'primary'],
+    ['clusterUuid', 'text'],
+    ['name', 'text'],
     ['valueJson', 'text'],
     ['changedAt', 'text'],
     ['changedBy', 'text'],
@@ -211,6 +217,8 @@ async function first(db: Kysely<Database>): Promise<void> {
     await createTable(db, table, columns);
   const unique = (name: string, on: string): Promise<unknown> =>
     sql.raw(`create unique index ${name} on ${on}`).execute(db);
+  await unique('power_devices_key', '"powerDevices" ("hostUuid", "level", "position")');
+  await unique('settings_key', 'settings ("clusterUuid", "name")');
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
   await unique('order_tokens', '"orderTokens" ("token")');
   await unique('proofs_uuid', 'proofs ("uuid")');

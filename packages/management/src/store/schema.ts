@@ -3,15 +3,20 @@ import type {
   HostState,
   HostStatus,
   Liveness,
-  LoginKind,
   Priority,
   RunState,
   TaskState,
 } from '@fenceline/protocol';
+import type {
+  HostLoginsTable,
+  OrderTokensTable,
+  PowerDevicesTable,
+  PowerOrdersTable,
+} from './fencingTables.js';
 import type { Generated } from 'kysely';
 
 /** The API speaks of the same states. */
-export type { HaLevel, HostState, HostStatus, Liveness, LoginKind, Priority, RunState, TaskState };
+export type { HaLevel, HostState, HostStatus, Liveness, Priority, RunState, TaskState };
 
 export const PROOF_KINDS = [
   'peerConfirmedDead',
@@ -21,6 +26,7 @@ export const PROOF_KINDS = [
   'cleanStop',
   'neverBegan',
   'operatorConfirmed',
+  'hostUnreachable',
 ] as const;
 export type ProofKind = (typeof PROOF_KINDS)[number];
 
@@ -79,42 +85,6 @@ export interface HostsTable {
   createdAt: string;
 }
 
-export interface PowerDevicesTable {
-  hostUuid: string;
-  /** A fence-agents program: a name in PATH or an absolute path. */
-  agent: string;
-  /** Its parameters as JSON object; secret, never printed. */
-  parametersJson: string;
-  /** When off, read back, on was last seen to act on exactly this host; null = not proven. */
-  verifiedAt: string | null;
-}
-
-/** One-time order tokens that a host may hold (F29a); a row is gone before its token is used. */
-export interface OrderTokensTable {
-  /** Grows; of one host's tokens the older ones have the lower numbers. */
-  id: Generated<number>;
-  hostUuid: string;
-  /** Secret, never printed. */
-  token: string;
-}
-
-/** How siblings log in to a host that has no entry for their keys (F30). */
-export interface HostLoginsTable {
-  hostUuid: string;
-  kind: LoginKind;
-  /** With a key that is not in the database. */
-  sealed: string;
-}
-
-/** A power command that was given; unresolved until the device's state was read back after it. */
-export interface PowerOrdersTable {
-  uuid: string;
-  hostUuid: string;
-  orderedAt: string;
-  resolvedAt: string | null;
-  result: string | null;
-}
-
 export interface VmsTable {
   uuid: string;
   clusterUuid: string;
@@ -150,6 +120,8 @@ export interface RunsTable {
   openedAt: string;
   closedAt: string | null;
   proofUuid: string | null;
+  /** The HA task that it was granted for; null: a person's start, or one that was found. */
+  taskUuid: string | null;
 }
 
 export interface ProofsTable {
@@ -243,6 +215,8 @@ export interface EventsTable {
 }
 
 export interface SettingsTable {
+  /** Empty: for the whole site. */
+  clusterUuid: string;
   name: string;
   valueJson: string;
   changedAt: string;

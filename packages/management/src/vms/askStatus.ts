@@ -1,5 +1,5 @@
 import { agentRoutes, type VmSeen } from '@fenceline/protocol';
-import { agentAddress } from '../fencing/peerFencing.js';
+import { agentAddress } from '../fencing/peerCall.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory } from '../hosts/contracts.js';
 import type { Run } from './runs/run.js';

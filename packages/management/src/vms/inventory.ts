@@ -1,6 +1,6 @@
 import { isoNow, messageOf, type Clock, type Logger } from '@fenceline/common';
 import { agentRoutes, DomainError, type VmDomainRsp, type VmSeen } from '@fenceline/protocol';
-import { agentAddress } from '../fencing/peerFencing.js';
+import { agentAddress } from '../fencing/peerCall.js';
 import { askStatus } from './askStatus.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostVmList } from '../hosts/contracts.js';

@@ -40,8 +40,10 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
         if (hostUuid === ids.h1)
           throw new DomainError('REFUSED', 'h1 has an open run of web1; stop it first');
       },
-      verifyPower: async (hostUuid) => {
-        await note('verifyPower', { hostUuid });
+      setPowerLevels: (hostUuid, levels) =>
+        note('setPowerLevels', { hostUuid, devices: levels.flat().map(({ agent }) => agent) }),
+      verifyPower: async (hostUuid, level) => {
+        await note('verifyPower', { hostUuid, level });
         return { verifiedAt: '2026-01-02T00:00:00.000Z' };
       },
       setLogin: (hostUuid, { kind }) => note('setLogin', { hostUuid, kind }),

@@ -1,3 +1,4 @@
+import { expect } from '@jest/globals';
 import type { apiRoutes, Route } from '@fenceline/protocol';
 import { ids } from './seed.js';
 
@@ -69,10 +70,31 @@ export const samples: { [Name in keyof Table]: Sample<Table[Name]> } = {
     answer: { hostUuid: ids.h2, vmUuids: [ids.web1] },
     asks: { what: 'confirmDead', hostUuid: ids.h2, reason },
   },
+  setHostPower: {
+    request: {
+      host: 'h1',
+      levels: [
+        { devices: [{ agent: 'fence_ipmilan', parameters: { password: 'canary-level' } }] },
+        {
+          devices: [
+            { agent: 'fence_a', parameters: { plug: '1' } },
+            { agent: 'fence_a', parameters: { plug: '2' } },
+          ],
+        },
+      ],
+      reason,
+    },
+    answer: { uuid: ids.h1, powerLevels: [{ level: 1, verified: true }] },
+    asks: {
+      what: 'setPowerLevels',
+      hostUuid: ids.h1,
+      devices: ['fence_ipmilan', 'fence_a', 'fence_a'],
+    },
+  },
   verifyHostPower: {
-    request: { host: 'h1' },
+    request: { host: 'h1', level: 1 },
     answer: { hostUuid: ids.h1, verifiedAt: '2026-01-02T00:00:00.000Z' },
-    asks: { what: 'verifyPower', hostUuid: ids.h1 },
+    asks: { what: 'verifyPower', hostUuid: ids.h1, level: 1 },
   },
   setHostLogin: {
     request: { host: 'h1', kind: 'password', secret: 'a password', reason },
@@ -137,6 +159,15 @@ export const samples: { [Name in keyof Table]: Sample<Table[Name]> } = {
   listTaskProofs: {
     request: { taskUuid: ids.endedTask },
     answer: { items: [{ uuid: ids.proof, facts: { outcome: 'confirmedDead' } }] },
+  },
+  exportTaskProof: {
+    request: { taskUuid: ids.endedTask },
+    answer: {
+      format: 'fenceline-proof-bundle',
+      task: expect.objectContaining({ uuid: ids.endedTask, vmUuid: ids.web1 }),
+      proofs: [expect.objectContaining({ uuid: ids.proof, sequence: 1 })],
+      head: { sequence: 1, digest: 'd'.repeat(64) },
+    },
   },
   retryTask: {
     request: { taskUuid: ids.task },

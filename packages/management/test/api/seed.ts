@@ -87,7 +87,10 @@ async function seedInventory({ db }: Store): Promise<void> {
   await db
     .insertInto('powerDevices')
     .values({
+      uuid: '00000000-0000-4000-8000-0000000000f9',
       hostUuid: ids.h1,
+      level: 1,
+      position: 1,
       agent: 'fence_ipmilan',
       parametersJson: JSON.stringify({ password: POWER_CANARY }),
       verifiedAt: at,
@@ -177,7 +180,7 @@ async function seedRecords({ db }: Store): Promise<void> {
       createdAt: at,
       expiresAt: null,
       voidedReason: null,
-      previousDigest: '',
+      previousDigest: '0'.repeat(64),
       digest: 'd'.repeat(64),
     })
     .execute();

@@ -97,14 +97,23 @@ export const hostRoutes = {
     summary:
       'A person states that the host is dead; refused while it showed a sign of life lately.',
   }),
+  setHostPower: route({
+    name: 'setHostPower',
+    method: 'PUT',
+    path: '/v1/hosts/:host/power',
+    request: host.SetHostPowerRequest,
+    response: host.HostView,
+    roles: admins,
+    summary: 'Replace the power devices of a host: levels, each with all devices that feed it.',
+  }),
   verifyHostPower: route({
     name: 'verifyHostPower',
     method: 'POST',
     path: '/v1/hosts/:host/power/verify',
-    request: host.HostReasonRequest,
+    request: host.VerifyHostPowerRequest,
     response: host.PowerVerifiedView,
     roles: admins,
-    summary: 'Switch an empty host off, read it back, on: proves device and host belong together.',
+    summary: 'Switch an empty host off, read it back, on: proves devices and host belong together.',
   }),
   setHostLogin: route({
     name: 'setHostLogin',

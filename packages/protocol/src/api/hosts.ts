@@ -38,7 +38,7 @@ import {
 /** What may be told of a power device: never its parameters (F28). */
 export class PowerDeviceView {
   @Text(1_024) agent = required<string>();
-  /** When off, read back, on was last seen to act on exactly this host; null: not proven. */
+  /** When a drill last saw that it feeds exactly this host; null: not proven. */
   @Nullable() @Time() verifiedAt: string | null = null;
 }
 
@@ -58,6 +58,15 @@ export class FencerView extends HostRefView {
 
 export const LOGIN_KINDS = ['password', 'privateKey'] as const;
 export type LoginKind = (typeof LOGIN_KINDS)[number];
+
+/** One way to cut a host off: all of its devices together. */
+export class PowerLevelView {
+  /** From 1; lower ones are tried first. */
+  @IsInt() @Min(1) level = required<number>();
+  /** Each was seen to feed this host; only then the level is used. */
+  @IsBoolean() verified = required<boolean>();
+  @List(() => PowerDeviceView) devices = required<PowerDeviceView[]>();
+}
 
 export class HostView {
   @Uuid() uuid = required<string>();
@@ -84,7 +93,9 @@ export class HostView {
   @IsInt() @Min(0) reconnectsEnded = required<number>();
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
+  /** The first device of the first level; null: there is none. */
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
+  @List(() => PowerLevelView) powerLevels = required<PowerLevelView[]>();
   /** Siblings that could fence it now, those with a line first; the first 16. */
   @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
   /** Since when it has had no standing fence line, if that has lasted; null: it has, or needs none. */
@@ -146,6 +157,23 @@ export class NewPowerDeviceRequest {
     holds: areParameters,
   })
   parameters = required<Record<string, string>>();
+}
+
+export class NewPowerLevelRequest {
+  /** All of them must be off for the host to be off: one for each of its supplies. */
+  @ArrayMinSize(1)
+  @List(() => NewPowerDeviceRequest, 8)
+  devices = required<NewPowerDeviceRequest[]>();
+}
+
+export class SetHostPowerRequest extends HostReasonRequest {
+  /** In the order in which they are tried; none: the host has no power device any more. */
+  @List(() => NewPowerLevelRequest, 9) levels = required<NewPowerLevelRequest[]>();
+}
+
+export class VerifyHostPowerRequest extends HostReasonRequest {
+  /** Only this one; absent: all. */
+  @Optional() @IsInt() @Min(1) level?: number;
 }
 
 export class AddHostRequest {

@@ -2,6 +2,12 @@ import { IsArray, IsBoolean, IsNumber } from 'class-validator';
 import { List, Nullable, Optional, required, Text } from '../rules.js';
 import { Json, Page, Reason, Ref, Time } from './rules.js';
 
+/** What one cluster has for itself. */
+export class ClusterValueView {
+  @Text(256) cluster = required<string>();
+  @Json() value: unknown = required();
+}
+
 export class SettingView {
   /** Its path in the YAML file. */
   @Text(128) name = required<string>();
@@ -18,13 +24,24 @@ export class SettingView {
   @IsBoolean() overridden = required<boolean>();
   @Nullable() @Time() changedAt: string | null = null;
   @Nullable() @Text(256) changedBy: string | null = null;
+  /** A cluster may have a value of its own. */
+  @IsBoolean() perCluster = required<boolean>();
+  /** The cluster that was asked about; null: the whole site. */
+  @Nullable() @Text(256) cluster: string | null = null;
+  /** Clusters that have a value of their own, where the whole site was asked about. */
+  @List(() => ClusterValueView) clusterValues = required<ClusterValueView[]>();
 }
 
 export class SettingPage extends Page {
   @List(() => SettingView) items = required<SettingView[]>();
 }
 
-export class SettingRequest {
+export class ListSettingsRequest {
+  /** Uuid or name: what it may have for itself; absent: the whole site. */
+  @Optional() @Ref() cluster?: string;
+}
+
+export class SettingRequest extends ListSettingsRequest {
   @Ref() name = required<string>();
 }
 

@@ -4,7 +4,13 @@ import { EventPage, EventView, FollowEventsRequest, ListEventsRequest } from './
 import { RemovedView } from './hosts.js';
 import { admins, everybody, operators } from './roles.js';
 import { PageQuery } from './rules.js';
-import { PutSettingRequest, SettingPage, SettingRequest, SettingView } from './settings.js';
+import {
+  ListSettingsRequest,
+  PutSettingRequest,
+  SettingPage,
+  SettingRequest,
+  SettingView,
+} from './settings.js';
 import { NodePage, ReadinessView, StatusView } from './status.js';
 
 /** The site as a whole: status, readiness, events, settings, access. */
@@ -40,10 +46,10 @@ export const siteRoutes = {
     name: 'listSettings',
     method: 'GET',
     path: '/v1/settings',
-    request: Nothing,
+    request: ListSettingsRequest,
     response: SettingPage,
     roles: everybody,
-    summary: 'Every setting with value, default, unit and range.',
+    summary: 'Every setting with value, default, unit and range; or those of one cluster.',
   }),
   showSetting: route({
     name: 'showSetting',

@@ -1,4 +1,5 @@
 import { route } from '../route.js';
+import { ProofBundleView } from './proofBundle.js';
 import { everybody, operators } from './roles.js';
 import * as task from './tasks.js';
 import * as vm from './vms.js';
@@ -94,6 +95,15 @@ export const vmRoutes = {
     response: task.ProofPage,
     roles: everybody,
     summary: 'The proofs of a task, as stored in the chain.',
+  }),
+  exportTaskProof: route({
+    name: 'exportTaskProof',
+    method: 'GET',
+    path: '/v1/ha-tasks/:taskUuid/proof',
+    request: task.TaskRequest,
+    response: ProofBundleView,
+    roles: everybody,
+    summary: 'A bundle that shows by itself why the task was allowed to start its VM.',
   }),
   retryTask: route({
     name: 'retryTask',

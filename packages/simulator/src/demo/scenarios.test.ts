@@ -63,11 +63,11 @@ describe.each(seeds)('with seed %i', (seed) => {
   test('F21, F21a: stuck: refused while the write hangs, started once when it has landed', async () => {
     const { result, site, trace } = await play('stuck', seed);
     expect(result).toMatchObject({ outcome: 'restarted', asPromised: true, startsSent: 1 });
-    expect(result.stages.map(({ name }) => name)).toEqual([
+    // Either the next attempt finds it out, or a look between two of them.
+    expect(result.stages.map(({ name }) => name).filter((name) => name !== 'retry')).toEqual([
       'detection',
       'fence asked',
       'refusal',
-      'retry',
       'proof',
       'placement',
       'start sent',

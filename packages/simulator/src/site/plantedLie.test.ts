@@ -8,7 +8,7 @@ const lyingPeer: ProofChannel = {
   barredBy: () => undefined,
   prove: async ({ run, vm }) => {
     const evidence = {
-      ...{ peerHostUuid: run.hostUuid, hostUuid: run.hostUuid, bootId: run.bootId },
+      ...{ peerHostUuid: 'somebody', hostUuid: run.hostUuid, bootId: run.bootId },
       ...{ success: true, qemuConfirmedDead: true, qemuStillAlive: false },
       ...{
         targetHostUnreachable: false,

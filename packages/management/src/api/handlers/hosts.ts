@@ -6,6 +6,8 @@ import {
   type ConfirmDeadView,
   type HostReasonRequest,
   type HostView,
+  type NewPowerDeviceRequest,
+  type SetHostPowerRequest,
 } from '@fenceline/protocol';
 import type { hostRoutes } from '@fenceline/protocol';
 import { createCluster, DEFAULT_CLUSTER } from '../../cluster/clusters.js';
@@ -45,11 +47,13 @@ export function hostHandlers(context: ApiContext): Handlers<typeof hostRoutes> {
       return { uuid };
     },
     confirmHostDead: (request, call) => confirmDead(context, request, call),
-    verifyHostPower: async ({ host, reason }, { caller }) => {
+    setHostPower: (request, call) => setPower(context, request, call),
+    verifyHostPower: async ({ host, level, reason }, { caller }) => {
       const { uuid, name } = await find(store.db, 'hosts', host);
       const entry = { actor: caller, action: 'host.power.verify', target: uuid, reason };
-      const { verifiedAt } = await audit.change({ ...entry, facts: { name } }, () =>
-        hosts.verifyPower(uuid),
+      const facts = { name, level: level ?? null };
+      const { verifiedAt } = await audit.change({ ...entry, facts }, () =>
+        hosts.verifyPower(uuid, level),
       );
       return { hostUuid: uuid, verifiedAt };
     },
@@ -98,8 +102,8 @@ async function shown(context: ApiContext, hostUuid: string): Promise<HostView> {
 
 function fenced(context: ApiContext, hosts: readonly HostView[]): Promise<HostView[]> {
   const { store, settings, services } = context;
-  const { crossCluster } = settings.current().ha.preFence;
-  return withFencing(hosts, store.db, { seen: services.seen, crossCluster });
+  const crossClusterOf = (uuid: string): boolean => settings.current(uuid).ha.preFence.crossCluster;
+  return withFencing(hosts, store.db, { seen: services.seen, crossClusterOf });
 }
 
 /** A change of one host, with its audit row, answered with the host as it is then. */
@@ -143,17 +147,32 @@ async function addHost(
         agentPort,
         sshPort,
         sshUsername,
-        ...(powerDevice === undefined
-          ? {}
-          : {
-              powerDevice: {
-                agent: powerDevice.agent,
-                parametersJson: new Secret(JSON.stringify(powerDevice.parameters)),
-              },
-            }),
+        ...(powerDevice === undefined ? {} : { powerDevice: sealed(powerDevice) }),
       }),
   );
   return shown(context, hostUuid);
+}
+
+/** The audit tells programs and their order, never a parameter (F28). */
+async function setPower(
+  { store, services, audit }: ApiContext,
+  { host, levels, reason }: SetHostPowerRequest,
+  { caller }: CallContext,
+): Promise<HostView> {
+  const { uuid, name } = await find(store.db, 'hosts', host);
+  const told = levels.map(({ devices }) => devices.map(({ agent }) => agent).join(' + '));
+  const entry = { actor: caller, action: 'host.power.set', target: uuid, reason };
+  await audit.change({ ...entry, facts: { name, levels: told.join('; ') } }, () =>
+    services.hosts.setPowerLevels(
+      uuid,
+      levels.map(({ devices }) => devices.map(sealed)),
+    ),
+  );
+  return showHost(store.db, uuid);
+}
+
+function sealed({ agent, parameters }: NewPowerDeviceRequest) {
+  return { agent, parametersJson: new Secret(JSON.stringify(parameters)) };
 }
 
 async function confirmDead(

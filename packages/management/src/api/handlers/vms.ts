@@ -1,10 +1,11 @@
-import type { CallContext, Handlers } from '@fenceline/common';
-import { dashed, type vmRoutes, type VmWorkView } from '@fenceline/protocol';
+import { isoNow, type CallContext, type Handlers } from '@fenceline/common';
+import { dashed, type ProofBundleView, type vmRoutes, type VmWorkView } from '@fenceline/protocol';
 import type { AuditEntry } from '../../access/audit.js';
 import type { ApiContext } from '../context.js';
 import { find, findOptional } from '../queries/lookup.js';
+import { proofBundle } from '../queries/proofBundle.js';
 import { listHistory, listTasks, proofsOf, showTask, taskStory } from '../queries/tasks.js';
-import { listVms, showVm } from '../queries/vms.js';
+import { listVms, showVm, type HaOf } from '../queries/vms.js';
 import type { StartedWork } from '../services.js';
 
 export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
@@ -12,19 +13,33 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
 }
 
 type VmHandlers = Handlers<typeof vmRoutes>;
-type Readers = 'listVms' | 'showVm' | 'listTasks' | 'showTask' | 'listTaskProofs' | 'listHistory';
+type Readers =
+  | 'listVms'
+  | 'showVm'
+  | 'listTasks'
+  | 'showTask'
+  | 'listTaskProofs'
+  | 'exportTaskProof'
+  | 'listHistory';
 type TaskChanges = 'retryTask' | 'abandonTask';
 
-function readers({ store, settings }: ApiContext): Pick<VmHandlers, Readers> {
+function readers({ store, settings, clock, node }: ApiContext): Pick<VmHandlers, Readers> {
   const { db } = store;
+  const haOf: HaOf = (clusterUuid) => settings.current(clusterUuid).ha;
   return {
-    listVms: (query) => listVms(db, query, settings.current().ha),
-    showVm: async ({ vm }) => showVm(db, (await find(db, 'vms', vm)).uuid, settings.current().ha),
+    listVms: (query) => listVms(db, query, haOf),
+    showVm: async ({ vm }) => showVm(db, (await find(db, 'vms', vm)).uuid, haOf),
     listTasks: (query) => listTasks(db, query),
     showTask: ({ taskUuid }) => taskStory(db, dashed(taskUuid)),
     listTaskProofs: async ({ taskUuid }) => {
       const { uuid } = await showTask(db, dashed(taskUuid));
       return { items: await proofsOf(db, uuid) };
+    },
+    exportTaskProof: async ({ taskUuid }) => {
+      const { databaseIncarnation } = node;
+      const ask = { taskUuid: dashed(taskUuid), exportedAt: isoNow(clock), databaseIncarnation };
+      // The lists are checked as they are by the view's class.
+      return (await store.transaction((tx) => proofBundle(tx, ask))) as ProofBundleView;
     },
     listHistory: (query) => listHistory(db, query),
   };
@@ -38,7 +53,8 @@ function vmChanges({
 }: ApiContext): Omit<VmHandlers, Readers | TaskChanges> {
   const { db } = store;
   const { vms } = services;
-  const show = (vmUuid: string) => showVm(db, vmUuid, settings.current().ha);
+  const haOf: HaOf = (clusterUuid) => settings.current(clusterUuid).ha;
+  const show = (vmUuid: string) => showVm(db, vmUuid, haOf);
   const work = async (
     entry: Omit<AuditEntry, 'actor' | 'target'> & { vm: string },
     { caller }: CallContext,

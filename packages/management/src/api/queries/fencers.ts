@@ -37,13 +37,16 @@ export function fencersOf(
 export async function withFencing(
   hosts: readonly HostView[],
   on: Queryable,
-  { seen, crossCluster }: { seen: FencingSeen; crossCluster: boolean },
+  { seen, crossClusterOf }: { seen: FencingSeen; crossClusterOf: (clusterUuid: string) => boolean },
 ): Promise<HostView[]> {
   const facts = await hostFacts(on);
   const byUuid = new Map(facts.map((one) => [one.uuid, one]));
   return hosts.map((host) => {
     const suspect = byUuid.get(host.uuid);
-    const peers = suspect?.hypervisor === 'KVM' ? peersOf(suspect, facts, crossCluster) : [];
+    const peers =
+      suspect?.hypervisor === 'KVM'
+        ? peersOf(suspect, facts, crossClusterOf(suspect.clusterUuid))
+        : [];
     const canBeFencedBy = fencersOf(peers, seen.linesTo(host.uuid));
     const noFenceLineSince = seen.missingSince(host.uuid) ?? null;
     const orderTokens = seen.orderTokens(host.uuid) ?? null;

@@ -3,9 +3,12 @@ import {
   type HostPage,
   type HostView,
   type ListHostsRequest,
+  type LoginKind,
+  type PowerLevelView,
   type PowerReadiness,
 } from '@fenceline/protocol';
-import type { HostsTable, LoginKind } from '../../store/schema.js';
+import { isVerified } from '../../fencing/powerTopology.js';
+import type { HostsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import type { HostFacts } from '../rules/protection.js';
 import { findOptional } from './lookup.js';
@@ -13,21 +16,17 @@ import { pageAsk, pageOf } from './paging.js';
 
 interface HostRow extends HostsTable {
   clusterName: string | null;
-  powerAgent: string | null;
-  powerVerifiedAt: string | null;
   loginKind: LoginKind | null;
   openRuns: number;
 }
 
-/** Hosts with their cluster, power device (never its parameters, F28) and open runs. */
+/** Hosts with their cluster and open runs. */
 function hostRows(on: Queryable) {
   return on
     .selectFrom('hosts')
     .leftJoin('clusters', 'clusters.uuid', 'hosts.clusterUuid')
-    .leftJoin('powerDevices', 'powerDevices.hostUuid', 'hosts.uuid')
     .selectAll('hosts')
-    .select(['clusters.name as clusterName', 'powerDevices.agent as powerAgent'])
-    .select('powerDevices.verifiedAt as powerVerifiedAt')
+    .select('clusters.name as clusterName')
     .leftJoin('hostLogins', 'hostLogins.hostUuid', 'hosts.uuid')
     .select('hostLogins.kind as loginKind')
     .select((eb) =>
@@ -60,46 +59,75 @@ export async function listHosts(on: Queryable, query: ListHostsRequest): Promise
       eb(eb.refTuple('hosts.name', 'hosts.uuid'), '>', eb.tuple(name ?? '', uuid ?? '')),
     );
   }
+  const power = await powerViews(on);
   return pageOf(await rows.execute(), ask, {
     keys: (row) => [row.name, row.uuid],
-    view: hostView,
+    view: (row) => hostView(row, power),
   });
 }
 
 export async function allHosts(on: Queryable): Promise<HostView[]> {
   const rows = await hostRows(on).orderBy('hosts.name').orderBy('hosts.uuid').execute();
-  return rows.map(hostView);
+  const power = await powerViews(on);
+  return rows.map((row) => hostView(row, power));
 }
 
 /** @throws DomainError NOT_FOUND */
 export async function showHost(on: Queryable, hostUuid: string): Promise<HostView> {
   const row = await hostRows(on).where('hosts.uuid', '=', hostUuid).executeTakeFirst();
   if (row === undefined) throw new DomainError('NOT_FOUND', `there is no host ${hostUuid}`);
-  return hostView(row);
+  return hostView(row, await powerViews(on, hostUuid));
 }
 
 /** What the rules of readiness need of every host. */
 export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
   const rows = await on
     .selectFrom('hosts')
-    .leftJoin('powerDevices', 'powerDevices.hostUuid', 'hosts.uuid')
     .select(['hosts.uuid', 'name', 'clusterUuid', 'hypervisor', 'status', 'state'])
-    .select(['liveness', 'agentVersion', 'powerDevices.agent', 'powerDevices.verifiedAt'])
+    .select(['liveness', 'agentVersion'])
     .orderBy('name')
     .orderBy('hosts.uuid')
     .execute();
-  return rows.map(({ agent, verifiedAt, ...row }) => ({
-    ...row,
-    power: powerReadiness(agent, verifiedAt),
-  }));
+  const power = await powerViews(on);
+  return rows.map((row) => ({ ...row, power: powerReadiness(power.get(row.uuid) ?? []) }));
 }
 
-function powerReadiness(agent: string | null, verifiedAt: string | null): PowerReadiness {
-  if (agent === null) return 'none';
-  return verifiedAt === null ? 'unverified' : 'verified';
+/** One level whose every device is proven is enough. */
+function powerReadiness(levels: readonly PowerLevelView[]): PowerReadiness {
+  if (levels.length === 0) return 'none';
+  return levels.some(({ verified }) => verified) ? 'verified' : 'unverified';
 }
 
-function hostView(row: HostRow): HostView {
+/** The power devices by host, without their parameters (F28). */
+async function powerViews(
+  on: Queryable,
+  hostUuid?: string,
+): Promise<ReadonlyMap<string, PowerLevelView[]>> {
+  let query = on
+    .selectFrom('powerDevices')
+    .select(['hostUuid', 'level', 'agent', 'verifiedAt'])
+    .orderBy('hostUuid')
+    .orderBy('level')
+    .orderBy('position');
+  if (hostUuid !== undefined) query = query.where('hostUuid', '=', hostUuid);
+  const byHost = new Map<string, PowerLevelView[]>();
+  for (const row of await query.execute()) {
+    const levels = byHost.get(row.hostUuid) ?? [];
+    byHost.set(row.hostUuid, levels);
+    const device = { agent: row.agent, verifiedAt: row.verifiedAt };
+    const known = levels.find(({ level }) => level === row.level);
+    if (known === undefined)
+      levels.push({ level: row.level, verified: row.verifiedAt !== null, devices: [device] });
+    else {
+      known.devices.push(device);
+      known.verified = isVerified(known);
+    }
+  }
+  return byHost;
+}
+
+function hostView(row: HostRow, power: ReadonlyMap<string, PowerLevelView[]>): HostView {
+  const powerLevels = power.get(row.uuid) ?? [];
   return {
     uuid: row.uuid,
     name: row.name,
@@ -122,8 +150,8 @@ function hostView(row: HostRow): HostView {
     lastSignOfLifeAt: row.lastSignOfLifeAt,
     reconnectsEnded: row.reconnectsEnded,
     connectFailure: row.connectFailure,
-    powerDevice:
-      row.powerAgent === null ? null : { agent: row.powerAgent, verifiedAt: row.powerVerifiedAt },
+    powerDevice: powerLevels[0]?.devices[0] ?? null,
+    powerLevels,
     // Not in the store: `withFencing` fills them in.
     canBeFencedBy: [],
     noFenceLineSince: null,

@@ -10,7 +10,6 @@ import {
   type TokenPage,
   type ViewFacts,
 } from '@fenceline/protocol';
-import type { HaSettings } from '../../settings/settings.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import { alarmsOf } from '../rules/alarms.js';
 import { peersOf, whyNotPeer } from '../rules/protection.js';
@@ -19,7 +18,7 @@ import { fencersOf, withFencing, type FencingSeen } from './fencers.js';
 import { allHosts, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
-import { allVms } from './vms.js';
+import { allVms, type HaOf } from './vms.js';
 
 export async function listClusters(on: Queryable, query: PageQuery): Promise<ClusterPage> {
   const ask = pageAsk(query, 1);
@@ -67,19 +66,21 @@ export async function listAudit(on: Queryable, query: ListAuditRequest): Promise
 
 export interface StatusAsk {
   clock: Clock;
-  ha: HaSettings;
+  haOf: HaOf;
   storeProblem: string | undefined;
   seen: FencingSeen;
 }
 
 export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView> {
   const clusters = await on.selectFrom('clusters').selectAll().orderBy('name').execute();
-  const { crossCluster } = ask.ha.preFence;
-  const hosts = await withFencing(await allHosts(on), on, { seen: ask.seen, crossCluster });
-  const vms = await allVms(on, ask.ha);
+  const crossClusterOf = (uuid: string): boolean => ask.haOf(uuid).preFence.crossCluster;
+  const hosts = await withFencing(await allHosts(on), on, { seen: ask.seen, crossClusterOf });
+  const vms = await allVms(on, ask.haOf);
   const tasks = await openTasks(on);
   const { storeProblem } = ask;
-  const haMode = ask.ha.mode;
+  const site = ask.haOf();
+  const haMode = site.mode;
+  const policies = clusters.map(({ uuid, name }) => ({ cluster: name, ha: ask.haOf(uuid) }));
   return {
     at: isoNow(ask.clock),
     serverVersion: FENCELINE_VERSION,
@@ -90,22 +91,23 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
       vms: vms.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
     })),
     openTasks: tasks,
-    alarms: alarmsOf({ haMode, hosts, vms, openTasks: tasks, storeProblem }),
+    alarms: alarmsOf({ policies, hosts, vms, openTasks: tasks, storeProblem }),
   };
 }
 
 /** F15, D19: who could fence whom, and which proofs would work for each VM now. */
 export async function readiness(
   on: Queryable,
-  ha: HaSettings,
+  haOf: HaOf,
   seen: FencingSeen,
 ): Promise<ReadinessView> {
   const hosts = await hostFacts(on);
-  const vms = await allVms(on, ha);
+  const vms = await allVms(on, haOf);
   return {
     hosts: hosts.map((host) => {
       const whyNot = whyNotPeer(host);
-      const peers = host.hypervisor === 'KVM' ? peersOf(host, hosts, ha.preFence.crossCluster) : [];
+      const { crossCluster } = haOf(host.clusterUuid).preFence;
+      const peers = host.hypervisor === 'KVM' ? peersOf(host, hosts, crossCluster) : [];
       return {
         uuid: host.uuid,
         name: host.name,

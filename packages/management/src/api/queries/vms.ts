@@ -19,6 +19,9 @@ import { pageAsk, pageOf } from './paging.js';
 
 const MAX_RUNS_SHOWN = 50;
 
+/** The settings of a cluster; of the whole site without one. */
+export type HaOf = (clusterUuid?: string) => HaSettings;
+
 interface VmRow extends Omit<VmsTable, 'domainXml' | 'disksJson'> {
   openTaskUuid: string | null;
 }
@@ -35,11 +38,7 @@ function vmRows(on: Queryable) {
     .select('haTasks.uuid as openTaskUuid');
 }
 
-export async function listVms(
-  on: Queryable,
-  query: ListVmsRequest,
-  ha: HaSettings,
-): Promise<VmPage> {
+export async function listVms(on: Queryable, query: ListVmsRequest, haOf: HaOf): Promise<VmPage> {
   const ask = pageAsk(query, 2);
   const cluster = await findOptional(on, 'clusters', query.cluster);
   const host = await findOptional(on, 'hosts', query.host);
@@ -59,23 +58,23 @@ export async function listVms(
   }
   return pageOf(await rows.execute(), ask, {
     keys: (row) => [row.name, row.uuid],
-    view: vmViewer(await hostFacts(on), ha),
+    view: vmViewer(await hostFacts(on), haOf),
   });
 }
 
-export async function allVms(on: Queryable, ha: HaSettings): Promise<VmView[]> {
+export async function allVms(on: Queryable, haOf: HaOf): Promise<VmView[]> {
   const rows = await vmRows(on).orderBy('vms.name').orderBy('vms.uuid').execute();
-  return rows.map(vmViewer(await hostFacts(on), ha));
+  return rows.map(vmViewer(await hostFacts(on), haOf));
 }
 
 /** @throws DomainError NOT_FOUND */
-export async function showVm(on: Queryable, vmUuid: string, ha: HaSettings): Promise<VmDetailView> {
+export async function showVm(on: Queryable, vmUuid: string, haOf: HaOf): Promise<VmDetailView> {
   const row = await vmRows(on)
     .select('vms.disksJson')
     .where('vms.uuid', '=', vmUuid)
     .executeTakeFirst();
   if (row === undefined) throw new DomainError('NOT_FOUND', `there is no VM ${vmUuid}`);
-  return Object.assign(vmViewer(await hostFacts(on), ha)(row), {
+  return Object.assign(vmViewer(await hostFacts(on), haOf)(row), {
     disks: fromJson<DiskRef[]>(row.disksJson),
     runs: await runsOf(on, vmUuid),
   });
@@ -94,10 +93,12 @@ function runsOf(on: Queryable, vmUuid: string): Promise<RunView[]> {
     .execute();
 }
 
-function vmViewer(hosts: readonly HostFacts[], ha: HaSettings): (row: VmRow) => VmView {
+function vmViewer(hosts: readonly HostFacts[], haOf: HaOf): (row: VmRow) => VmView {
   const byUuid = new Map(hosts.map((host) => [host.uuid, host]));
-  const protection = protectionRule(hosts, ha);
+  const rules = new Map<string, ReturnType<typeof protectionRule>>();
   return (row) => {
+    const protection = rules.get(row.clusterUuid) ?? protectionRule(hosts, haOf(row.clusterUuid));
+    rules.set(row.clusterUuid, protection);
     const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
     const stoppedByPerson = row.stoppedByPerson === 1;
     return vmView(row, host?.name ?? null, protection({ ...row, stoppedByPerson, host }));

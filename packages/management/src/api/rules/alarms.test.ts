@@ -1,3 +1,4 @@
+import { Settings, type HaSettings } from '../../settings/settings.js';
 import type { HostView, TaskView, VmView } from '@fenceline/protocol';
 import { expect, test } from '@jest/globals';
 import { alarmsOf, type AlarmFacts } from './alarms.js';
@@ -5,7 +6,7 @@ import { alarmsOf, type AlarmFacts } from './alarms.js';
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
   Object.assign(
-    { livenessReason: '', powerDevice: null, noFenceLineSince: null, orderTokens: null },
+    { livenessReason: '', powerLevels: [], noFenceLineSince: null, orderTokens: null },
     host,
     changes,
   ) as HostView;
@@ -15,8 +16,15 @@ const vmWith = (changes: Partial<VmView>): VmView =>
     changes,
   ) as VmView;
 const task = { uuid: 't1', vmUuid: 'v1', vmName: 'web1', waitsFor: 'no proof' } as TaskView;
+const policy = (cluster: string, change: (ha: HaSettings) => void = () => undefined) => {
+  const { ha } = new Settings();
+  change(ha);
+  return { cluster, ha };
+};
+const mode = (wanted: HaSettings['mode']) => (ha: HaSettings) => void (ha.mode = wanted);
+const single = (ha: HaSettings) => void (ha.unreachable.policy = 'single');
 const quiet: AlarmFacts = {
-  haMode: 'active',
+  policies: [policy('default'), policy('east')],
   hosts: [],
   vms: [],
   openTasks: [],
@@ -28,13 +36,22 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
   [{ hosts: [hostWith({})] }, [], 'a healthy host'],
   [{ hosts: [hostWith({ liveness: 'late' })] }, [], 'one lost heartbeat is weather'],
   [{ storeProblem: 'disk full' }, ['critical store.failed'], 'nothing can be made durable'],
-  [{ haMode: 'disarmed' }, ['warning ha.mode'], 'no VM would be brought back'],
+  [
+    { policies: [policy('default', mode('disarmed')), policy('east', mode('disarmed'))] },
+    ['warning ha.mode'],
+    'no VM would be brought back',
+  ],
+  [
+    { policies: [policy('default', single), policy('east')] },
+    ['critical ha.unreachable.single'],
+    'hostUnreachable: as long as it is in force',
+  ],
   [{ openTasks: [task] }, ['critical task.waits'], 'a VM is down until somebody acts'],
   [{ hosts: [hostWith({ liveness: 'suspect' })] }, ['critical host.suspect'], 'judged'],
   [{ hosts: [hostWith({ liveness: 'fenced' })] }, ['critical host.fenced'], 'it needs repair'],
   [{ hosts: [hostWith({ status: 'Disconnected' })] }, ['warning host.disconnected'], 'no link'],
   [
-    { hosts: [hostWith({ powerDevice: { agent: 'fence_x', verifiedAt: null } })] },
+    { hosts: [hostWith({ powerLevels: [{ level: 1, verified: false, devices: [] }] })] },
     ['warning power.unverified'],
     'a device that may switch another host',
   ],
@@ -57,7 +74,7 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
   [{ vms: [vmWith({ protected: false, level: 'none' })] }, [], 'nobody asked for it'],
   [{ vms: [vmWith({ protected: false, stoppedByPerson: true })] }, [], 'a person stopped it'],
   [
-    { haMode: 'detect-only', openTasks: [task] },
+    { policies: [policy('default', mode('detect-only'))], openTasks: [task] },
     ['critical task.waits', 'warning ha.mode'],
     'worst first',
   ],
@@ -66,4 +83,14 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     ({ severity, kind }) => `${severity} ${kind}`,
   );
   expect({ why, alarms }).toEqual({ why, alarms: expected });
+});
+
+test('a policy of one cluster is told with its name; of all of them once', () => {
+  const texts = (policies: AlarmFacts['policies']): string[] =>
+    alarmsOf({ ...quiet, policies }).map(({ text }) => text);
+  const both = [policy('default', mode('disarmed')), policy('east', mode('disarmed'))];
+  expect(texts(both)).toEqual(['ha.mode is disarmed: no VM is brought back']);
+  const one = [policy('default'), policy('east', mode('detect-only'))];
+  expect(texts(one)).toEqual(['ha.mode is detect-only in cluster east: no VM is brought back']);
+  expect(texts([policy('default'), policy('east', single)])[0]).toContain('single in cluster east');
 });

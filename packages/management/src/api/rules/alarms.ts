@@ -1,14 +1,20 @@
 import type { AlarmView, HostView, TaskView, VmView } from '@fenceline/protocol';
+import type { HaSettings } from '../../settings/settings.js';
+import { singleText } from '../../settings/singlePolicy.js';
 
 /** Everything that alarms are read from; nothing is stored: an alarm lasts as long as its cause. */
 export interface AlarmFacts {
-  haMode: string;
+  /** What is in force in each cluster. */
+  policies: readonly { cluster: string; ha: AlarmSettings }[];
   hosts: readonly HostView[];
   vms: readonly VmView[];
   openTasks: readonly TaskView[];
   /** Why the database can't be written; undefined: it can. */
   storeProblem: string | undefined;
 }
+
+/** Settings that are alarms themselves. */
+type AlarmSettings = Pick<HaSettings, 'mode' | 'unreachable'>;
 
 type Alarm = Omit<AlarmView, 'hostUuid' | 'vmUuid' | 'taskUuid'> & Partial<AlarmView>;
 
@@ -26,21 +32,41 @@ export function alarmsOf(facts: AlarmFacts): AlarmView[] {
     .map((alarm) => ({ hostUuid: null, vmUuid: null, taskUuid: null, ...alarm }));
 }
 
-function siteAlarms({ storeProblem, haMode }: AlarmFacts): Alarm[] {
+function siteAlarms({ storeProblem, policies }: AlarmFacts): Alarm[] {
   return [
     ...(storeProblem === undefined
       ? []
       : [{ severity: 'critical' as const, kind: 'store.failed', text: storeProblem }]),
-    ...(haMode === 'active'
-      ? []
-      : [
-          {
-            severity: 'warning' as const,
-            kind: 'ha.mode',
-            text: `ha.mode is ${haMode}: no VM is brought back`,
-          },
-        ]),
+    ...policyAlarms(policies),
   ];
+}
+
+/** As long as they are in force: nobody is to forget them. Said once if all clusters have them. */
+function policyAlarms(policies: AlarmFacts['policies']): Alarm[] {
+  const single = policies.filter(({ ha }) => ha.unreachable.policy === 'single');
+  const resting = policies.filter(({ ha }) => ha.mode !== 'active');
+  const everywhere = new Set(resting.map(({ ha }) => ha.mode)).size === 1;
+  return [
+    ...named(single, policies, true).map((cluster): Alarm => {
+      return { severity: 'critical', kind: 'ha.unreachable.single', text: singleText(cluster) };
+    }),
+    ...named(resting, policies, everywhere).map((cluster): Alarm => {
+      const mode = resting.find((each) => each.cluster === (cluster ?? each.cluster))?.ha.mode;
+      const where = cluster === undefined ? '' : ` in cluster ${cluster}`;
+      const text = `ha.mode is ${mode}${where}: no VM is brought back`;
+      return { severity: 'warning', kind: 'ha.mode', text };
+    }),
+  ];
+}
+
+/** The clusters by name; undefined stands for all of them. */
+function named(
+  some: AlarmFacts['policies'],
+  all: AlarmFacts['policies'],
+  alike: boolean,
+): (string | undefined)[] {
+  if (alike && some.length > 0 && some.length === all.length) return [undefined];
+  return some.map(({ cluster }) => cluster);
 }
 
 function taskAlarms(task: TaskView): Alarm[] {
@@ -73,18 +99,7 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
-  const lines = lineAlarms(host);
-  if (host.powerDevice !== null && host.powerDevice.verifiedAt === null)
-    return [
-      ...lines,
-      {
-        severity: 'warning',
-        kind: 'power.unverified',
-        text: `the power device of ${host.name} was never seen to switch it`,
-        ...of,
-      },
-    ];
-  return lines;
+  return [...lineAlarms(host), ...powerAlarms(host)];
 }
 
 function lineAlarms({ uuid, name, noFenceLineSince, orderTokens }: HostView): Alarm[] {
@@ -95,6 +110,19 @@ function lineAlarms({ uuid, name, noFenceLineSince, orderTokens }: HostView): Al
     ...(noFenceLineSince === null ? [] : [{ ...of, kind: 'fence.line.none', text: noLine }]),
     ...(orderTokens === 0 ? [{ ...of, kind: 'fence.tokens.none', text: noToken }] : []),
   ];
+}
+
+function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
+  return powerLevels
+    .filter(({ verified }) => !verified)
+    .map(({ level }) => ({
+      severity: 'warning',
+      kind: 'power.unverified',
+      text:
+        `the power device${powerLevels.length === 1 ? '' : ` of level ${level}`} of ` +
+        `${name} was never seen to switch it`,
+      hostUuid: uuid,
+    }));
 }
 
 function vmAlarms(vm: VmView): Alarm[] {

@@ -10,6 +10,8 @@ export interface ProofRequest {
   vm: Vm;
   taskUuid: string;
   siblingHostUuids: readonly string[];
+  /** Of the run's host: its settings count. */
+  clusterUuid?: string | undefined;
   /** The judgement in force of the run's host, asked anew; undefined: it is not suspect. */
   judgementNow: () => HostJudgement | undefined;
 }
@@ -19,6 +21,8 @@ export interface ChannelResult {
   proof?: FenceProof;
   /** What the channel found, or why it could not say; a sentence part. */
   why: string;
+  /** Its qemu was told to die and is still there, or its last writes are: time may settle it. */
+  dying?: boolean;
   /** A newer run than this one exists: the attempt is stale and stops (F14). */
   stale?: boolean;
 }

@@ -101,7 +101,8 @@ describe('the power channel', () => {
     const clock = new VirtualClock();
     const store = await openMemoryStore();
     const settings = new Settings();
-    const device = { hostUuid: run.hostUuid, agent: 'fence_x', parametersJson: '{"plug":"h1"}' };
+    const at = { uuid: 'd1', hostUuid: run.hostUuid, level: 1, position: 1 };
+    const device = { ...at, agent: 'fence_x', parametersJson: '{"plug":"h1"}' };
     const verified = { ...device, verifiedAt: '2026-01-01T00:00:00.000Z' };
     await store.db.insertInto('powerDevices').values(verified).execute();
     const done: string[] = [];

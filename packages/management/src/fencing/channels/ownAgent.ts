@@ -1,11 +1,11 @@
 import { messageOf } from '@fenceline/common';
 import { agentRoutes, type DestroyVmCmd, type DestroyVmRsp } from '@fenceline/protocol';
 import type { AgentGateway } from '../../hosts/agentGateway.js';
-import type { HostDirectory, HostInfo } from '../../hosts/contracts.js';
+import type { HostDirectory, HostInfo, HostPresence } from '../../hosts/contracts.js';
 import type { SettingsSource } from '../../settings/settings.js';
 import type { Run } from '../../vms/runs/run.js';
 import type { Vm } from '../../vms/vm.js';
-import { agentAddress } from '../peerFencing.js';
+import { agentAddress } from '../peerCall.js';
 import type { Judged } from '../proof.js';
 import { proofByAgent } from '../proofs/byAgent.js';
 import type { ProofChannel } from './channel.js';
@@ -17,6 +17,7 @@ export interface OwnAgentDeps {
   gateway: AgentGateway;
   directory: HostDirectory;
   settings: SettingsSource;
+  presence?: Pick<HostPresence, 'noteSignOfLife'>;
 }
 
 /** The run's own host closes it, behind a barrier; the caller names why. */
@@ -34,6 +35,8 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
     // A dead host must not cost the whole deadline of a kill: first, does anybody answer?
     const silence = await silenceOf(deps, host);
     if (silence !== undefined) return { refused: `its agent does not answer (${silence})` };
+    // safety: F41: whatever stands on the silence of this host is void from here on.
+    deps.presence?.noteSignOfLife(host.uuid, 'its agent answered');
     const { sshTimeoutSec, killGraceMs } = deps.settings.current().ha.preFence;
     const timeoutMs = sshTimeoutSec * 1_000;
     const command: DestroyVmCmd = {

@@ -1,8 +1,8 @@
+import { judgeAgent } from '@fenceline/common';
 import type { DestroyVmRsp, DiskRef } from '@fenceline/protocol';
 import type { Run } from '../../vms/runs/run.js';
 import { FenceProof, proofMaker, type Judged } from '../proof.js';
-import { gapIn, recordFacts } from './record.js';
-import { resolveVerdict } from './verdict.js';
+import { lookFacts } from './record.js';
 
 const maker = proofMaker('byAgent');
 
@@ -14,49 +14,22 @@ export interface AgentAnswer {
   stop: boolean;
 }
 
-/**
- * What the host's own agent proves, behind a barrier: `cleanStop` (it was asked to stop the VM),
- * `hostRebooted` (the run's boot is over), `neverBegan` (this epoch never started here), else
- * `vmNotRunning`. All of them need the same look as a peer's.
- */
+/** `cleanStop`, `hostRebooted`, `neverBegan` or `vmNotRunning`, from the run's own host. */
 export function proofByAgent({ run, answer, vmDisks, stop }: AgentAnswer): Judged {
-  const { verdict } = answer;
+  const { verdict, success, hostUuid, bootId, pidNamespace } = answer;
   if (verdict === undefined) return { refused: 'the agent sent no verdict' };
-  const decision = resolveVerdict({
-    success: answer.success,
-    qemuConfirmedDead: verdict.qemuConfirmedDead,
-    qemuStillAlive: verdict.qemuStillAlive,
-    targetHostUnreachable: verdict.targetHostUnreachable,
-  });
-  if (decision !== 'dead') return { refused: `its agent said ${verdict.outcome} (${decision})` };
-  const record = {
-    hostUuid: answer.hostUuid,
-    bootId: answer.bootId,
-    pidNamespace: answer.pidNamespace,
-    barrier: verdict.barrier,
-    disks: verdict.disks,
+  const { qemuConfirmedDead, qemuStillAlive, targetHostUnreachable } = verdict;
+  const { outcome, killed, barrier, disks } = verdict;
+  const said = { success, qemuConfirmedDead, qemuStillAlive, targetHostUnreachable, outcome };
+  const looked = { ...said, killed, barrier, disks, hostUuid, bootId, pidNamespace };
+  const facts = {
+    ...lookFacts(run, looked, vmDisks),
+    highestBegan: answer.highestBegan ?? null,
+    beganKnown: answer.beganKnown,
+    stop,
   };
-  const gap = gapIn(record, run, vmDisks);
-  if (gap !== undefined) return { refused: `its agent's record is not complete: ${gap}` };
-  return {
-    proof: new FenceProof(maker, {
-      kind: kindOf(run, answer, stop),
-      run,
-      source: `agent:${run.hostUuid}`,
-      facts: {
-        outcome: verdict.outcome,
-        killed: verdict.killed,
-        highestBegan: answer.highestBegan,
-        beganKnown: answer.beganKnown,
-        ...recordFacts(record),
-      },
-    }),
-  };
-}
-
-function kindOf(run: Run, answer: DestroyVmRsp, stop: boolean) {
-  if (answer.bootId !== run.bootId) return 'hostRebooted';
-  const never = answer.beganKnown && (answer.highestBegan ?? -1) < run.epoch;
-  if (never) return 'neverBegan';
-  return stop ? 'cleanStop' : 'vmNotRunning';
+  const ruling = judgeAgent(run, facts);
+  if ('refused' in ruling) return ruling;
+  const source = `agent:${run.hostUuid}`;
+  return { proof: new FenceProof(maker, { kind: ruling.kind, run, source, facts }) };
 }

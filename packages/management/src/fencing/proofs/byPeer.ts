@@ -1,33 +1,23 @@
+import { judgePeer } from '@fenceline/common';
 import type { DiskRef } from '@fenceline/protocol';
 import type { PeerEvidence } from '../../messages/types.js';
 import type { Run } from '../../vms/runs/run.js';
 import { FenceProof, proofMaker, type Judged } from '../proof.js';
-import { gapIn, recordFacts } from './record.js';
-import { resolveVerdict } from './verdict.js';
+import { lookFacts } from './record.js';
 
 const maker = proofMaker('byPeer');
 
-/**
- * `peerConfirmedDead`: a sibling looked on the suspect and found the run dead (F21–F24, F34). If
- * the suspect answered from another boot than the run's, the run ended with its boot:
- * `hostRebooted`, by the same look behind the same barrier.
- */
+/** `peerConfirmedDead` or `hostRebooted`, from what a sibling found on the suspect. */
 export function proofByPeer(
   run: Run,
   evidence: PeerEvidence,
   vmDisks: readonly Pick<DiskRef, 'source'>[],
 ): Judged {
-  const decision = resolveVerdict(evidence);
-  if (decision !== 'dead') return { refused: `peer said ${evidence.outcome} (${decision})` };
-  const gap = gapIn(evidence, run, vmDisks);
-  if (gap !== undefined) return { refused: `peer's record is not complete: ${gap}` };
-  const sameBoot = evidence.bootId === run.bootId;
-  return {
-    proof: new FenceProof(maker, {
-      kind: sameBoot ? 'peerConfirmedDead' : 'hostRebooted',
-      run,
-      source: `peer:${evidence.peerHostUuid}`,
-      facts: { outcome: evidence.outcome, killed: evidence.killed, ...recordFacts(evidence) },
-    }),
-  };
+  // safety: F13: a suspect never vouches for its own death by SSH.
+  if (evidence.peerHostUuid === run.hostUuid) return { refused: 'the suspect itself was the peer' };
+  const facts = lookFacts(run, evidence, vmDisks);
+  const ruling = judgePeer(run, facts);
+  if ('refused' in ruling) return ruling;
+  const source = `peer:${evidence.peerHostUuid}`;
+  return { proof: new FenceProof(maker, { kind: ruling.kind, run, source, facts: { ...facts } }) };
 }

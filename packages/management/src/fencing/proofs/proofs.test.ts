@@ -6,7 +6,7 @@ import { FenceProof, type Judged } from '../proof.js';
 import { proofByAgent } from './byAgent.js';
 import { proofByOperator } from './byOperator.js';
 import { proofByPeer } from './byPeer.js';
-import { proofByPower, type PowerReading } from './byPower.js';
+import { proofByPower, type DeviceReading, type PowerReading } from './byPower.js';
 
 const run: Run = {
   vmUuid: 'vm',
@@ -117,33 +117,65 @@ describe("what the host's own agent proves", () => {
   });
 });
 
-describe('what a power device proves', () => {
-  const reading: PowerReading = {
-    deviceAgent: 'fence_x',
+describe('what power devices prove', () => {
+  const device: DeviceReading = {
+    agent: 'fence_x',
     verifiedAt: '2026-01-01T00:00:00.000Z',
     offAcknowledged: true,
-    readBack: 'off',
     offSentAtMs: 1_000,
+    firstOffAtMs: 1_500,
+    readBack: 'off',
     readBackAtMs: 1_500,
-    lastSignOfLifeMs: 500,
   };
+  const reading: PowerReading = { level: 1, devices: [device], lastSignOfLifeMs: 500 };
+  const first = { ...device, readBackAtMs: 2_600 };
+  const second = { ...device, offSentAtMs: 2_000, firstOffAtMs: 2_500, readBackAtMs: 2_700 };
+  const dual: PowerReading = { ...reading, devices: [first, second] };
+  const judged = (devices: readonly DeviceReading[]) =>
+    kindOf(proofByPower(run, { ...reading, devices }));
 
-  test('off, read back as off afterwards', () => {
+  test('powerOff: off, read back as off afterwards', () => {
     expect(kindOf(proofByPower(run, reading))).toBe('powerOff');
   });
 
-  test('a device that rejects "off" for a host already off proves it by reading', () => {
-    expect(kindOf(proofByPower(run, { ...reading, offAcknowledged: false }))).toBe('powerOff');
+  test('powerOff: every feed off at one moment, each with its reading times', () => {
+    const proven = proofByPower(run, dual);
+    expect(kindOf(proven)).toBe('powerOff');
+    expect('proof' in proven && proven.proof.claim).toMatchObject({
+      source: 'power:fence_x+fence_x',
+      facts: {
+        level: 1,
+        devices: [
+          { offSentAfterMs: 0, firstOffAfterMs: 500, readBackAfterMs: 1_600, readBack: 'off' },
+          { offSentAfterMs: 1_000, firstOffAfterMs: 1_500, readBackAfterMs: 1_700 },
+        ],
+        lastSignOfLifeAfterMs: -500,
+      },
+    });
   });
 
-  test.each([
-    [{ readBack: 'on' as const }, 'an acknowledged off that reads on'],
-    [{ readBack: 'unknown' as const }, 'an unread state is not off'],
-    [{ verifiedAt: null }, 'the mapping was never confirmed'],
-    [{ readBackAtMs: 900 }, 'read before it was sent'],
-    [{ lastSignOfLifeMs: 1_200 }, 'the host acted after "off": it is another host'],
-  ])('%j is no proof: %s', (change, _because) => {
-    expect(kindOf(proofByPower(run, { ...reading, ...change }))).toContain('refused');
+  test('powerOff: a device that rejects "off" for a host already off proves it by reading', () => {
+    expect(judged([{ ...device, offAcknowledged: false }])).toBe('powerOff');
+  });
+
+  test.each<[string, DeviceReading[], string]>([
+    ['none', [], 'all of none is no reading'],
+    ['reads on', [{ ...device, readBack: 'on' }], 'an acknowledged off that reads on'],
+    ['unread', [{ ...device, readBack: 'unknown' }], 'an unread state is not off'],
+    ['unverified', [{ ...device, verifiedAt: null }], 'the mapping was never confirmed'],
+    ['early', [{ ...device, readBackAtMs: 900 }], 'read before it was sent'],
+    ['never off', [{ ...device, firstOffAtMs: undefined }], 'no reading said off'],
+    ['one on', [first, { ...second, readBack: 'on' }], 'one of two feeds is left'],
+    ['came back', [{ ...first, readBack: 'on' }, second], 'the first one reads on again'],
+    ['one unverified', [first, { ...second, verifiedAt: null }], 'the second may be another host'],
+    ['not again', [device, second], 'the first one was not read after the second was off'],
+  ])('powerOff: %s is no proof: %3$s', (_name, devices, _because) => {
+    expect(judged(devices)).toContain('refused');
+  });
+
+  test('powerOff: a host that acts after "off" is another host', () => {
+    for (const lastSignOfLifeMs of [1_200, 1_000.4])
+      expect(kindOf(proofByPower(run, { ...reading, lastSignOfLifeMs }))).toContain('sign of life');
   });
 });
 

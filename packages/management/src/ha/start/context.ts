@@ -67,6 +67,8 @@ export class HaRefusal extends Error {
   constructor(
     message: string,
     readonly waysOut: readonly string[] = [],
+    /** A qemu was told to die and is still there: worth a look before the next attempt. */
+    readonly dying = false,
   ) {
     super(message);
     this.name = 'HaRefusal';

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { sleep } from '@fenceline/common';
 import { RemoteError, TransportError } from '@fenceline/protocol';
 import { vmRow } from '../testing/rows.js';
 import { haStartFlow } from './haStart.js';
@@ -311,6 +312,66 @@ describe('the gate', () => {
     world.hosts[0]?.start({ vmUuid: VM, epoch: 2 } as never);
     expect((await world.start()).vm).toMatchObject({ hostUuid: hostUuid(1), epoch: 5 });
     expect(world.called('vmDestroy').concat(world.called('fenceVm'))).toEqual([]);
+  });
+
+  test('F41: hostUnreachable is looked at again when the start is sent', async () => {
+    const silent = {
+      qemuConfirmedDead: false,
+      targetHostUnreachable: true,
+      outcome: 'unreachable',
+    };
+    const make = async (): Promise<HaWorld> => {
+      const world = await withDeadHost();
+      world.settings.ha.unreachable.policy = 'single';
+      for (const host of world.hosts)
+        host.fence = () => ({ hostUuid: hostUuid(1), ...deadVerdict(silent) });
+      return world;
+    };
+    expect((await (await make()).start()).error).toBeUndefined();
+    const world = await make();
+    world.extensions.push({
+      name: 'the host answers after it was found unreachable, before the start',
+      beforeHaStart: async () => {
+        await sleep(world.clock, 10);
+        world.presence.noteSignOfLife(hostUuid(1), 'it answered');
+      },
+    });
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('sign of life after it was found unreachable');
+    expect(world.called('vmStart')).toEqual([]);
+    await world.ledger.reviseProofs({
+      vmUuid: VM,
+      lastSignOfLifeMs: (uuid) => world.presence.lastSignOfLifeMs(uuid),
+    });
+    expect(await runs(world)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
+  });
+
+  test('stillAlive at one channel bars silence at another: the agent that answers is a sign of life', async () => {
+    const world = await withDeadHost();
+    world.settings.ha.unreachable.policy = 'single';
+    world.judgements.clear();
+    const [h1] = world.hosts;
+    if (h1 !== undefined) {
+      h1.up = true;
+      h1.destroy = (command) => ({
+        ...{ hostUuid: h1.uuid, bootId: h1.bootId, pidNamespace: 'pid:[1]' },
+        ...{ highestBegan: 1, beganKnown: true },
+        verdict: {
+          vmUuid: command.vmUuid,
+          ...deadVerdict({ qemuConfirmedDead: false, qemuStillAlive: true, outcome: 'stillAlive' }),
+        },
+      });
+    }
+    for (const host of world.hosts)
+      host.fence = () => ({
+        hostUuid: hostUuid(1),
+        ...deadVerdict({
+          ...{ qemuConfirmedDead: false, targetHostUnreachable: true, outcome: 'unreachable' },
+        }),
+      });
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('own-agent: its agent said stillAlive');
+    expect(world.called('vmStart')).toEqual([]);
   });
 
   test('F14: a newer run than the ledger knows of stops the attempt, the other channels too', async () => {

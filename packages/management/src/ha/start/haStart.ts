@@ -30,6 +30,8 @@ const STATE_OF_STEP: Record<string, TaskState> = {
 export interface RefusalCount {
   next(taskUuid: string): number;
   clear(taskUuid: string): void;
+  /** A task was refused; `dying`: a qemu was told to die and is still there. */
+  refused?(taskUuid: string, dying: boolean): void;
 }
 
 /**
@@ -135,6 +137,7 @@ async function refused(
   const text = why instanceof Error ? why.message : String(why);
   const waysOut = why instanceof HaRefusal ? why.waysOut : [];
   const stale = why instanceof DomainError && why.code === 'STALE_EPOCH';
+  refusals.refused?.(task.uuid, why instanceof HaRefusal && why.dying);
   const { backoffMin } = deps.settings.current().ha.restart;
   const retryInMs = retryDelayMs(backoffMin, refusals.next(task.uuid));
   await deps.tasks.endAttempt(task.uuid, task.attempt, {

@@ -1,10 +1,10 @@
 import { DomainError } from '@fenceline/protocol';
-import { raceChannels, type RaceResult } from '../../fencing/channels/race.js';
-import type { ProofsTable } from '../../store/schema.js';
+import { raceChannels } from '../../fencing/channels/race.js';
 import type { Run } from '../../vms/runs/run.js';
 import { HaRefusal, recorded, type Attempt } from './context.js';
 import { refreshRuns } from './refresh.js';
 import { refusalText, waysOutOf, type Unproven } from './refusal.js';
+import { tellProof } from './tellProof.js';
 
 /**
  * `ha-pre-fence-vm`: every open run of the VM is closed, each by its own proof, or nothing else
@@ -55,8 +55,11 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   const host = await deps.directory.find(run.hostUuid);
   const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
   const result = await recorded(attempt, name, async (note) => {
-    const raced = await raceChannels(deps.channels, deps.settings.current().ha.preFence.channels, {
+    const clusterUuid = host?.clusterUuid ?? vm.clusterUuid;
+    const { channels } = deps.settings.current(clusterUuid).ha.preFence;
+    const raced = await raceChannels(deps.channels, channels, {
       request: {
+        clusterUuid,
         run,
         vm,
         taskUuid: task.uuid,
@@ -81,33 +84,8 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
     return { run, said: result.raced.said };
   }
   attempt.proofDigests.push(result.stored.digest);
-  await tellProof(attempt, result.raced, result.stored);
+  await tellProof(deps, { vm, task, raced: result.raced, stored: result.stored });
   return undefined;
-}
-
-async function tellProof(attempt: Attempt, raced: RaceResult, stored: ProofsTable): Promise<void> {
-  const { deps, vm, task } = attempt;
-  const source = await sourceName(attempt, stored.source);
-  await deps.events.record({
-    kind: 'ha.fence.proof',
-    hostUuid: stored.hostUuid,
-    vmUuid: vm.uuid,
-    taskUuid: task.uuid,
-    text: `proven: run ${stored.epoch} of ${vm.name} is over (${stored.kind}, by ${source})`,
-    facts: {
-      proof: stored.kind,
-      source: stored.source,
-      digest: stored.digest,
-      channels: raced.said.map(({ channel, why }) => `${channel}: ${why}`).join(' | '),
-    },
-  });
-}
-
-/** `peer:<uuid>` as people call it. */
-async function sourceName({ deps }: Attempt, source: string): Promise<string> {
-  const [kind = '', id = ''] = source.split(/:(.*)/s);
-  const host = await deps.directory.find(id);
-  return `${kind} ${host?.name ?? id.split('/').at(-1) ?? id}`;
 }
 
 async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise<HaRefusal> {
@@ -115,5 +93,6 @@ async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise
   const hosts = await deps.directory.all();
   const nameOf = (uuid: string): string => hosts.find((host) => host.uuid === uuid)?.name ?? uuid;
   const waysOut = waysOutOf(task.uuid, unproven, nameOf);
-  return new HaRefusal(refusalText(vm, unproven, nameOf), waysOut);
+  const dying = unproven.some(({ said }) => said.some((result) => result.dying === true));
+  return new HaRefusal(refusalText(vm, unproven, nameOf), waysOut, dying);
 }

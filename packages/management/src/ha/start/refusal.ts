@@ -1,4 +1,5 @@
 import type { ChannelResult } from '../../fencing/channels/channel.js';
+import { NOT_AVAILABLE } from '../../fencing/channels/race.js';
 import type { Run } from '../../vms/runs/run.js';
 
 /** A run that no channel could prove over. */
@@ -14,7 +15,7 @@ export function refusalText(
   nameOf: (hostUuid: string) => string,
 ): string {
   const parts = unproven.map(({ run, said }) => {
-    const channels = said.map(({ channel, why }) => `${channel}: ${why}`).join('; ');
+    const channels = channelsText(said);
     return `run ${run.epoch} on ${nameOf(run.hostUuid)} is not proven over (${channels})`;
   });
   const hosts = [...new Set(unproven.map(({ run }) => nameOf(run.hostUuid)))].join(' and ');
@@ -22,6 +23,18 @@ export function refusalText(
     `VM ${vm.name} (${vm.state}) was not started: ${parts.join('; ')}. ` +
     `It ends when ${hosts} recovers, or by hand.`
   );
+}
+
+/** Channels with nothing behind them yet are told in one breath, last. */
+function channelsText(said: readonly ChannelResult[]): string {
+  const absent = said.filter(({ why }) => why === NOT_AVAILABLE).map(({ channel }) => channel);
+  const parts = said
+    .filter(({ why }) => why !== NOT_AVAILABLE)
+    .map(({ channel, why }) => `${channel}: ${why}`);
+  return [
+    ...parts,
+    ...(absent.length === 0 ? [] : [`${absent.join(', ')}: ${NOT_AVAILABLE}`]),
+  ].join('; ');
 }
 
 /** The manual ways out, as commands. */

@@ -1,6 +1,6 @@
 import { messageOf } from '@fenceline/common';
 import { agentRoutes, RemoteError, TransportError } from '@fenceline/protocol';
-import { agentAddress } from '../../fencing/peerFencing.js';
+import { agentAddress } from '../../fencing/peerCall.js';
 import type { HostInfo } from '../../hosts/contracts.js';
 import { askStatus } from '../../vms/askStatus.js';
 import type { RunGrant } from '../../vms/runs/ledger.js';
@@ -64,6 +64,7 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
   const grant = await recorded(attempt, 'grant', async (note) => {
     const granted = await deps.ledger.grant({
       vmUuid: vm.uuid,
+      taskUuid: task.uuid,
       hostUuid: host.uuid,
       bootId,
       liveOn: await liveOn(attempt),

@@ -26,6 +26,7 @@ import { makeEvents, type FenceEvent } from '../../telemetry/events.js';
 import { makeLedger } from '../../vms/runs/ledger.js';
 import { makeRunWatch } from '../../vms/runWatch.js';
 import { makeDispatch } from '../dispatch.js';
+import { probeTask } from '../probe.js';
 import type { BeforeHaStartVm, HaStartDeps } from '../start/context.js';
 import { haStart, type RefusalCount } from '../start/haStart.js';
 import { makeTasks, type StepMark } from '../tasks/tasks.js';
@@ -99,7 +100,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   const ledger = makeLedger({ store, clock, random });
   const owner = { serverUuid: 'server', ownerEpoch: 1 };
   const tasks = makeTasks({ store, clock, random, owner, onStep: options.onStep });
-  const closeOnHost = makeCloseOnHost({ gateway, directory, settings: source });
+  const closeOnHost = makeCloseOnHost({ gateway, directory, settings: source, presence });
   const peers = makePeerFencing({
     store,
     directory,
@@ -137,7 +138,13 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
       settings: source,
       clock,
     }),
-    channels: [peerChannel({ bus, settings: source }), ownAgentChannel(closeOnHost)],
+    channels: [
+      peerChannel({
+        ...{ bus, settings: source, clock, presence },
+        cancel: (order) => peers.cancel(order),
+      }),
+      ownAgentChannel(closeOnHost),
+    ],
     closeOnHost,
     runWatch: makeRunWatch(clock),
     extensions,
@@ -148,6 +155,13 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   bus.handle('HaStartVmInstance', {
     queue: ({ vmUuid }) => `vm:${vmUuid}`,
     run: (message, signal) => haStart(deps, message, signal),
+  });
+  bus.handle('ProbeHaTask', {
+    queue: ({ vmUuid }) => `vm:${vmUuid}`,
+    run: async ({ taskId }, signal) => {
+      await probeTask(deps, taskId, signal);
+      return {};
+    },
   });
   return {
     clock,

@@ -24,7 +24,7 @@ async function rig(extensions: Partial<ConnectExtensions> = {}): Promise<Rig> {
     {
       ...world,
       settings: { current: () => world.settings },
-      inventory: makeInventoryRepository(world.store),
+      inventory: makeInventoryRepository(world.store, world.random),
       extensions: { ...noExtensions, ...extensions },
     },
     {

@@ -30,7 +30,7 @@ export async function judgeUp(
   const runs = await inventory.openRuns(hostUuid);
   const oldRuns = runs.filter((run) => run.bootId !== bootId).length;
   const rebooted = oldRuns > 0 || (previousBootId !== null && previousBootId !== bootId);
-  const { ha } = settings.current();
+  const { ha } = settings.current(host.clusterUuid);
   const wasSuspect = isUnderSuspicion(before);
   const verdict = judge({
     evidence: {

@@ -96,7 +96,7 @@ function inputsOf(
   deps: SuspicionDeps,
   { host, scan, suspect }: { host: Host; scan: ScanResult; suspect: Suspect },
 ): Inputs {
-  const { ha } = deps.settings.current();
+  const { ha } = deps.settings.current(host.clusterUuid);
   return {
     evidence: {
       link: 'down',

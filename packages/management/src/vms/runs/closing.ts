@@ -1,10 +1,17 @@
-import { isoNow, type Clock, type MonotonicMs, type Random } from '@fenceline/common';
+import {
+  canonicalJson,
+  CHAIN_START,
+  isoNow,
+  proofDigest,
+  type Clock,
+  type MonotonicMs,
+  type Random,
+} from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import { CHAIN_START, proofDigest } from '../../fencing/digest.js';
 import type { FenceProof } from '../../fencing/proof.js';
 import type { ProofsTable } from '../../store/schema.js';
 import type { Queryable, Store } from '../../store/store.js';
-import { proofProblem, type StoredProof } from './grantRule.js';
+import { isWeak, proofProblem, type StoredProof } from './grantRule.js';
 import { runName } from './run.js';
 
 /** What the ledger works with. */
@@ -108,15 +115,18 @@ export async function closeRun(
     hostUuid: run.hostUuid,
     bootId: run.bootId,
     source: claim.source,
-    factsJson: JSON.stringify(claim.facts),
+    facts: claim.facts,
     createdAt: isoNow(clock),
     expiresAt:
       expiresMs === undefined ? null : new Date(clock.wallMs() + expiresMs * 1_000).toISOString(),
     previousDigest: last?.digest ?? CHAIN_START,
   };
-  const stored = { ...body, usedAt: null, voidedReason: null, digest: proofDigest(body) };
+  const { facts, ...fields } = body;
+  const factsJson = canonicalJson(facts);
+  const digest = proofDigest(body);
+  const stored = { ...fields, factsJson, usedAt: null, voidedReason: null, digest };
   await tx.insertInto('proofs').values(stored).execute();
-  if (claim.expiresAfterSec !== undefined) madeAtMs.set(stored.uuid, clock.monotonicMs());
+  if (isWeak(claim.kind)) madeAtMs.set(stored.uuid, clock.monotonicMs());
   await tx
     .updateTable('runs')
     .set({ state: 'closed', closedAt: isoNow(clock), proofUuid: stored.uuid })

@@ -28,7 +28,12 @@ export interface GrantInputs {
 export type StoredProof = ProofsTable & { madeAtMs: number | undefined };
 
 /** Proofs that a later sign of life of the same boot voids (F41). */
-const WEAK: readonly string[] = ['operatorConfirmed'];
+const WEAK: readonly string[] = ['operatorConfirmed', 'hostUnreachable'];
+
+/** It stands on silence alone, so it is only as good as the silence lasts. */
+export function isWeak(kind: string): boolean {
+  return WEAK.includes(kind);
+}
 
 /**
  * Why a VM may not get a new run, as a sentence, or undefined if it may.
@@ -67,12 +72,16 @@ export function proofProblem(
     return `the proof ${proof.kind} of run ${proof.epoch} is void: ${proof.voidedReason}`;
   if (proof.expiresAt !== null && proof.expiresAt <= now)
     return `the proof ${proof.kind} of run ${proof.epoch} expired at ${proof.expiresAt}`;
-  if (!WEAK.includes(proof.kind)) return undefined;
+  if (!isWeak(proof.kind)) return undefined;
   // safety: while the server was away nobody watched the host, so the word is asked for again.
   if (proof.madeAtMs === undefined)
-    return `the server restarted after host ${proof.hostUuid} was confirmed dead`;
+    return `the server restarted after host ${proof.hostUuid} was ${silenceOf(proof)}`;
   // safety: one clock that never goes back; a time of day that was set back would hide the sign.
   if (lastSignOfLifeMs !== undefined && lastSignOfLifeMs > proof.madeAtMs)
-    return `host ${proof.hostUuid} showed a sign of life after it was confirmed dead`;
+    return `host ${proof.hostUuid} showed a sign of life after it was ${silenceOf(proof)}`;
   return undefined;
+}
+
+function silenceOf({ kind }: StoredProof): string {
+  return kind === 'hostUnreachable' ? 'found unreachable' : 'confirmed dead';
 }

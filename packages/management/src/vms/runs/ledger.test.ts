@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
+import { brokenAt } from '@fenceline/common';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import { brokenAt } from '../../fencing/digest.js';
+import type { ProofFacts } from '../../fencing/proof.js';
 import { proofByOperator } from '../../fencing/proofs/byOperator.js';
+import { proofByUnreachable } from '../../fencing/proofs/byUnreachable.js';
 import { proofByPeer } from '../../fencing/proofs/byPeer.js';
+import { fromJson } from '../../store/store.js';
 import { hostRow, hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
 import type { PeerEvidence } from '../../messages/types.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
@@ -60,6 +63,16 @@ function wordFor(run: Run): ReturnType<typeof proofByOperator> {
     silentForMs: 200_000,
     requiredSilenceMs: 120_000,
     expiresAfterSec: 600,
+  });
+}
+
+/** One sibling's word, as where `ha.unreachable.policy` is `single`. */
+function silenceOf(run: Run): ReturnType<typeof proofByPeer> {
+  const verdict = { success: true, qemuConfirmedDead: false, qemuStillAlive: false };
+  const word = { hostUuid: hostUuid(3), outcome: 'unreachable' };
+  return proofByUnreachable(run, {
+    ...{ policy: 'single', minSiblings: 2, eligibleSiblings: 2, signOfLife: false, records: [] },
+    siblings: [{ ...word, verdict: { ...verdict, targetHostUnreachable: true } }],
   });
 }
 
@@ -149,7 +162,11 @@ describe('closing a run', () => {
     const world = await makeWorld();
     await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
     await world.ledger.close(proofOf(deadBy((await world.grant()).run)), null);
-    const chain = await world.store.db.selectFrom('proofs').selectAll().execute();
+    const rows = await world.store.db.selectFrom('proofs').selectAll().execute();
+    const chain = rows.map(({ factsJson, ...proof }) => ({
+      ...proof,
+      facts: fromJson<ProofFacts>(factsJson),
+    }));
     expect(brokenAt(chain)).toBeUndefined();
     const forged = chain.map((proof) => ({ ...proof, kind: 'powerOff' as const }));
     expect(brokenAt(forged)).toBe(1);
@@ -157,10 +174,13 @@ describe('closing a run', () => {
   });
 });
 
-describe("a person's word", () => {
+describe.each([
+  ['operatorConfirmed', wordFor],
+  ['hostUnreachable', silenceOf],
+])('what stands on silence alone: %s', (_kind, silence) => {
   async function confirmed() {
     const world = await makeWorld();
-    await world.ledger.close(proofOf(wordFor(await world.adopt())), null);
+    await world.ledger.close(proofOf(silence(await world.adopt())), null);
     return world;
   }
 
@@ -197,8 +217,9 @@ describe("a person's word", () => {
     expect(await later.openRuns(VM)).toHaveLength(1);
   });
 
-  test('expires', async () => {
-    const world = await confirmed();
+  test("a person's word expires", async () => {
+    const world = await makeWorld();
+    await world.ledger.close(proofOf(wordFor(await world.adopt())), null);
     await world.clock.advance(601_000);
     await expect(world.grant()).rejects.toThrow('expired');
   });

@@ -43,6 +43,8 @@ export interface GrantRequest {
   liveOn: readonly LiveElsewhere[];
   /** Monotonic time of each host's last sign of life (F41); undefined: none seen. */
   lastSignOfLifeMs: (hostUuid: string) => number | undefined;
+  /** The HA task that asks, for the record. */
+  taskUuid?: string | undefined;
 }
 
 /** A live qemu that no start of this server explains. */
@@ -200,7 +202,10 @@ async function grant(tx: Queryable, tools: LedgerTools, request: GrantRequest): 
     openedAt: isoNow(tools.clock),
     ...closedFields,
   };
-  await tx.insertInto('runs').values(run).execute();
+  await tx
+    .insertInto('runs')
+    .values({ ...run, taskUuid: request.taskUuid ?? null })
+    .execute();
   await tx.updateTable('vms').set({ epoch }).where('uuid', '=', vmUuid).execute();
   const closed = proofs.map((proof) => ({ epoch: proof.epoch, proofDigest: proof.digest }));
   return RunGrant.record(

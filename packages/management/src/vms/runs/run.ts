@@ -17,8 +17,11 @@ export interface Run {
   proofUuid: string | null;
 }
 
-export function runOf(row: RunsTable): Run {
-  return { ...row };
+export function runOf(row: Omit<RunsTable, 'taskUuid'>): Run {
+  const { vmUuid, epoch, hostUuid, bootId, mark, pidNamespace } = row;
+  const { state, openedAt, closedAt, proofUuid } = row;
+  const where = { vmUuid, epoch, hostUuid, bootId, mark, pidNamespace };
+  return { ...where, state, openedAt, closedAt, proofUuid };
 }
 
 /** Is this qemu, seen on the run's host under the run's boot, the run's? */

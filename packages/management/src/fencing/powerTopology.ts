@@ -1,0 +1,49 @@
+import type { Queryable } from '../store/store.js';
+import { fromJson } from '../store/store.js';
+import type { PowerDeviceConfig } from './powerDevice.js';
+
+/** One power device of a host, as stored. */
+export interface StoredPowerDevice {
+  uuid: string;
+  config: PowerDeviceConfig;
+  /** When it was last seen to feed exactly this host; null: never. */
+  verifiedAt: string | null;
+}
+
+/**
+ * One way to cut a host off: *every* device of it has to be off at one moment. A level with two
+ * devices is a host with two supplies; two levels are two ways, of which the lower is tried first.
+ */
+export interface PowerLevel {
+  /** From 1, without gaps. */
+  level: number;
+  /** At least one. */
+  devices: readonly StoredPowerDevice[];
+}
+
+/** The levels of a host in the order in which they are tried; empty: it has no power device. */
+export async function powerLevelsOf(on: Queryable, hostUuid: string): Promise<PowerLevel[]> {
+  const rows = await on
+    .selectFrom('powerDevices')
+    .selectAll()
+    .where('hostUuid', '=', hostUuid)
+    .orderBy('level')
+    .orderBy('position')
+    .execute();
+  const numbers = [...new Set(rows.map(({ level }) => level))];
+  return numbers.map((level) => ({
+    level,
+    devices: rows
+      .filter((row) => row.level === level)
+      .map(({ uuid, agent, parametersJson, verifiedAt }) => ({
+        uuid,
+        config: { agent, parameters: fromJson<Record<string, string>>(parametersJson) },
+        verifiedAt,
+      })),
+  }));
+}
+
+/** Every device of it was seen to feed its host: it may be used for proof. */
+export function isVerified({ devices }: { devices: readonly { verifiedAt: string | null }[] }) {
+  return devices.length > 0 && devices.every(({ verifiedAt }) => verifiedAt !== null);
+}
