@@ -118,6 +118,16 @@ onProgram('native', 'what it asks of the kernel', (play) => {
     expect(linesOf(out, 'writer')).toHaveLength(verdict === 'dead' ? 0 : 1);
   });
 
+  test('F21: handles of many processes leave the files that a look needs', async () => {
+    const { out } = await play({
+      script: `for i in {1..40}; do ( exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) & done; sleep 0.4
+        ulimit -n 50; fence 7 ${DISK}; ps -e -o args= | grep -c '^[q]emu-system'`,
+    });
+    expect(linesOf(out, 'pid').length).toBeGreaterThanOrEqual(40);
+    expect(verdictOf(out)).toBe('dead');
+    expect(out.at(-1)).toBe('0');
+  });
+
   test('F35: the records of many VMs come from one list: a newer run is left alone', async () => {
     const { out } = await play({
       script: `
