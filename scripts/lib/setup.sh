@@ -130,8 +130,9 @@ iputils-ping           signs of life
 nftables               network faults
 util-linux             namespaces
 procps                 looking at processes in the hosts
-gcc                    helpers of the lab are compiled
-libc6-dev              helpers of the lab are compiled
+gcc                    helpers of the lab, native programs
+make                   native programs
+libc6-dev              helpers of the lab, native programs
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled
 libfuse3-dev           storage that can hang

@@ -1,4 +1,5 @@
 import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
+import { HookState } from './hook.js';
 import { NumberInQuery, Optional, Part, Text, Uuid } from './rules.js';
 import { VmSeen } from './vm.js';
 
@@ -21,6 +22,8 @@ export class WatchItem {
   @Optional() @Uuid() hostUuid?: string;
   /** Heartbeats: load average over one minute. */
   @Optional() @IsNumber() load1?: number;
+  /** Heartbeats: whether the libvirt hook of this host works (F34). */
+  @Optional() @Part(() => HookState) hook?: HookState;
   /** VM events: what is true now. */
   @Optional() @Part(() => VmSeen) vm?: VmSeen;
 }

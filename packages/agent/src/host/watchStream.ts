@@ -1,5 +1,11 @@
 import { messageOf, type Clock, type Logger } from '@fenceline/common';
-import { FENCELINE_VERSION, WatchItem, type VmSeen, type WatchCmd } from '@fenceline/protocol';
+import {
+  FENCELINE_VERSION,
+  WatchItem,
+  type HookState,
+  type VmSeen,
+  type WatchCmd,
+} from '@fenceline/protocol';
 import { makeItemQueue } from '../http/itemQueue.js';
 import type { VmTracker } from '../vms/vmTracker.js';
 import type { HostView } from './hostView.js';
@@ -8,6 +14,7 @@ export interface WatchPorts {
   clock: Clock;
   host: HostView;
   hostUuid: () => Promise<string | undefined>;
+  hook: () => HookState;
   tracker: Pick<VmTracker, 'known' | 'subscribe'>;
   log: Logger;
   agentInstance: string;
@@ -61,10 +68,11 @@ export async function* watchHost(
 }
 
 /** What a heartbeat can't find out it leaves out: a heartbeat must never fail. */
-async function heartbeat({ host, hostUuid: uuid, log }: WatchPorts): Promise<Fields> {
+async function heartbeat({ host, hostUuid: uuid, hook, log }: WatchPorts): Promise<Fields> {
   try {
     const hostUuid = await uuid();
-    return { load1: await host.load1(), ...(hostUuid === undefined ? {} : { hostUuid }) };
+    const load1 = await host.load1();
+    return { load1, hook: hook(), ...(hostUuid === undefined ? {} : { hostUuid }) };
   } catch (error) {
     log.warn('a heartbeat lacks its details', { error: messageOf(error) });
     return {};

@@ -180,6 +180,20 @@ export const agentSamples: Samples<typeof agentRoutes> = {
     bad: [],
     wrongRole: 'sibling',
   },
+  protect: {
+    request: { vms: [{ vmUuid: VM, disks }] },
+    response: {
+      success: true,
+      error,
+      hook: { working: true, checkedAgeMs: 12, protectedVms: 1, why: 'one sentence' },
+    },
+    bad: [
+      { fields: { vms: undefined }, names: 'vms' },
+      { fields: { vms: [{ vmUuid: VM }] }, names: 'vms.0.disks' },
+      { fields: { vms: [{ vmUuid: 'web1', disks }] }, names: 'vms.0.vmUuid' },
+    ],
+    wrongRole: 'sibling',
+  },
   scanHost: {
     request: {
       targetHostUuid: HOST,

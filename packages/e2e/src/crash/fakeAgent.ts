@@ -23,6 +23,7 @@ import {
   ok,
   PingRsp,
   PROTOCOL_VERSION,
+  ProtectRsp,
   ScanHostRsp,
   StartVmRsp,
   VmDomainRsp,
@@ -78,7 +79,7 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
   });
 }
 
-type HostRoutes = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
+type HostRoutes = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'protect' | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
   const { bootId, agentInstance } = host;
@@ -110,6 +111,8 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
       }),
     capacity: async () =>
       ok(CapacityRsp, { cpus: 8, memoryMiB: 16_384, memoryAvailableMiB: 16_384 }),
+    protect: async () =>
+      ok(ProtectRsp, { hook: { working: true, checkedAgeMs: 0, protectedVms: 0 } }),
     watch: ({ heartbeatEveryMs = 1_000 }, { signal }) => host.watch(heartbeatEveryMs, signal),
   };
 }
