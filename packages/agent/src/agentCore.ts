@@ -90,7 +90,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const peer = peerFence(ports, hostUuid);
   const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
     watchHost(
-      { ...ports, tracker, agentInstance, hostUuid, hook: () => hook.state() },
+      { ...ports, tracker, agentInstance, hostUuid, hook: () => hook.known() },
       command,
       AbortSignal.any([signal, stopping.signal]),
     );

@@ -19,9 +19,9 @@ test('status: alarms first, then what is open, then hosts and VMs with why', () 
     `${taskUuid}  web1  waiting  10 s ago  in 2 min  no proof that the run on h2 is over`,
     '',
     'Cluster default',
-    'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  WHY',
-    'h1    Connected     Enabled  online    now        1',
-    'h2    Disconnected  Enabled  suspect   5.0 s ago  1     silent for 5 s',
+    'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  HOOK   WHY',
+    'h1    Connected     Enabled  online    now        1     works',
+    'h2    Disconnected  Enabled  suspect   5.0 s ago  1     works  silent for 5 s',
     '',
     'VM    STATE    HOST  LEVEL            PROTECTED',
     'web1  Running  h1    never-stop       yes (peer while SSH answers, power)',
@@ -145,10 +145,12 @@ test('D19: readiness says who could fence whom, and which VM has no proof', () =
         name: 'h1',
         peerCount: 18,
         canBeFencedBy: [{ uuid: '2', name: 'h2' }],
+        hookWorking: true,
       },
       {
         ...{ uuid: '2', name: 'h2', canFence: false, whyNot: 'it is Disconnected' },
         ...{ peerCount: 0, canBeFencedBy: [], powerDevice: 'none' as const },
+        hookWorking: false,
       },
     ],
     vms: [
@@ -159,9 +161,9 @@ test('D19: readiness says who could fence whom, and which VM has no proof', () =
     ],
   };
   expect(readinessLines(readiness, plainPaint)).toEqual([
-    'HOST  CAN FENCE               CAN BE FENCED BY  POWER DEVICE',
-    'h1    yes                     h2 and 17 more    verified',
-    'h2    no: it is Disconnected  nobody            none',
+    'HOST  CAN FENCE               CAN BE FENCED BY  POWER DEVICE  LIBVIRT HOOK',
+    'h1    yes                     h2 and 17 more    verified      works',
+    'h2    no: it is Disconnected  nobody            none          fails',
     '',
     'VM    HOST  PROOFS THAT WOULD WORK  PROTECTED',
     'web1  h2    none                    no: nothing could prove h2 dead',

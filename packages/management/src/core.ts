@@ -28,6 +28,7 @@ import { makePlacer } from './placement/placer.js';
 import type { SettingsSource } from './settings/settings.js';
 import type { Store } from './store/store.js';
 import type { Events } from './telemetry/events.js';
+import { makeHostProtection, type HostProtection } from './vms/hostProtection.js';
 import { makeVmInventory } from './vms/inventory.js';
 import { makeLedger, type Ledger } from './vms/runs/ledger.js';
 import { makeRunWatch } from './vms/runWatch.js';
@@ -71,8 +72,11 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const { store, clock, log, events } = ports;
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
-  const hosts = makeHosts({ ...ports, bus, power: ports.powerDevice, owner: ports.node });
-  const base = { ...ports, bus, directory, hosts, presence: hosts.presence };
+  const protection = makeHostProtection({ ...ports, directory });
+  const extensions = { preConnect: [protection.extension] };
+  const power = ports.powerDevice;
+  const hosts = makeHosts({ ...ports, bus, power, owner: ports.node, extensions });
+  const base = { ...ports, bus, directory, hosts, protection, presence: hosts.presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
@@ -101,11 +105,13 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     events,
     ledger,
     start: async () => {
+      protection.start();
       await hosts.start(listener);
       await dispatch.start();
     },
     stop: async () => {
       dispatch.stop();
+      await protection.stop();
       await hosts.stop();
       await bus.idle();
     },
@@ -119,6 +125,7 @@ interface Base extends CorePorts {
   bus: MessageBus;
   directory: HostDirectory;
   hosts: Hosts;
+  protection: HostProtection;
   presence: HostPresence;
 }
 

@@ -27,6 +27,8 @@ export interface HookGuard {
   /** Probes soon: libvirt's daemon may be another one. */
   check(): void;
   state(): HookState;
+  /** The same for heartbeats: undefined while no probe has ended. */
+  known(): HookState | undefined;
   /**
    * `POST /host/protect`
    * @throws DomainError BAD_INPUT, or Error if the list is not on disk; the hook may have it then.
@@ -90,6 +92,11 @@ class Guard implements HookGuard {
     });
   }
 
+  known(): HookState | undefined {
+    const state = this.state();
+    return state.checkedAgeMs === null && this.#listProblem === undefined ? undefined : state;
+  }
+
   async protect({ vms }: ProtectCmd): Promise<ProtectRsp> {
     const text = renderList(vms);
     return this.#queue.run(LISTS, async () => {
@@ -143,24 +150,33 @@ class Guard implements HookGuard {
       this.#wanted = false;
       const verdict = await this.#look();
       if (signal.aborted) return;
-      this.#note(verdict);
-      await this.#pause(verdict.working ? everyMs : Math.min(BROKEN_EVERY_MS, everyMs));
+      if (verdict !== undefined) this.#note(verdict);
+      const fine = verdict?.working === true;
+      await this.#pause(fine ? everyMs : Math.min(BROKEN_EVERY_MS, everyMs));
     }
   }
 
-  /** File, list, probe; and once more after libvirt was told to look for hooks. */
-  async #look(): Promise<ProbeVerdict> {
+  /**
+   * File, list, probe; and once more after libvirt was told to look for hooks. Undefined: libvirt
+   * can't be asked, so nothing new is known, and nothing can be started through it either.
+   */
+  async #look(): Promise<ProbeVerdict | undefined> {
     const { hook, log } = this.ports;
     try {
       if (await hook.file.install()) log.warn('the libvirt hook was put in its place');
-      await this.#queue.run(LISTS, () => this.#offer());
+    } catch (error) {
+      return { working: false, why: messageOf(error) };
+    }
+    await this.#queue.run(LISTS, () => this.#offer());
+    try {
       const first = await this.#probe();
       // libvirt looks for hooks as it starts; of the first one that comes later it must be told.
       if (first.working || !(await hook.caller.hangUp())) return first;
       log.warn('libvirt was told to look for hooks', { why: first.why });
       return await this.#probe();
     } catch (error) {
-      return { working: false, why: messageOf(error) };
+      log.debug('libvirt could not be asked for a probe', { error: messageOf(error) });
+      return undefined;
     }
   }
 

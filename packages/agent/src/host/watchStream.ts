@@ -14,7 +14,7 @@ export interface WatchPorts {
   clock: Clock;
   host: HostView;
   hostUuid: () => Promise<string | undefined>;
-  hook: () => HookState;
+  hook: () => HookState | undefined;
   tracker: Pick<VmTracker, 'known' | 'subscribe'>;
   log: Logger;
   agentInstance: string;
@@ -72,7 +72,9 @@ async function heartbeat({ host, hostUuid: uuid, hook, log }: WatchPorts): Promi
   try {
     const hostUuid = await uuid();
     const load1 = await host.load1();
-    return { load1, hook: hook(), ...(hostUuid === undefined ? {} : { hostUuid }) };
+    const known = hook();
+    const optional = { ...(known && { hook: known }), ...(hostUuid !== undefined && { hostUuid }) };
+    return { load1, ...optional };
   } catch (error) {
     log.warn('a heartbeat lacks its details', { error: messageOf(error) });
     return {};

@@ -1,9 +1,18 @@
 import type { HostView } from '@fenceline/protocol';
 import { cell, facts, type Cell, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
-import { livenessCell, statusCell } from './words.js';
+import { hookCell, livenessCell, statusCell } from './words.js';
 
-export const HOST_HEAD = ['HOST', 'STATUS', 'STATE', 'LIVENESS', 'SEEN', 'RUNS', 'WHY'] as const;
+export const HOST_HEAD = [
+  'HOST',
+  'STATUS',
+  'STATE',
+  'LIVENESS',
+  'SEEN',
+  'RUNS',
+  'HOOK',
+  'WHY',
+] as const;
 
 /** One host as a line of a table. */
 export function hostLine(host: HostView, nowMs: number): Cell[] {
@@ -14,6 +23,7 @@ export function hostLine(host: HostView, nowMs: number): Cell[] {
     livenessCell(host),
     cell(seen(host, nowMs)),
     cell(host.openRuns),
+    hookCell(host.hookWorking),
     cell(host.livenessReason),
   ];
 }
@@ -48,10 +58,15 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
           ? cell('none', 'dim')
           : cell(`${device.agent}, ${verified}`, device.verifiedAt === null ? 'warn' : 'good'),
       ],
+      ['libvirt hook', hookFact(host)],
       ['open runs', cell(host.openRuns)],
     ],
     paint,
   );
+}
+
+function hookFact({ hookWorking, hookWhy }: HostView): Cell {
+  return hookWorking === false ? cell(`does not work: ${hookWhy}`, 'bad') : hookCell(hookWorking);
 }
 
 function connectFact({ connectFailure }: HostView): [string, Cell][] {

@@ -6,6 +6,7 @@ import type { HostPresence } from '../hosts/contracts.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { Placer } from '../placement/placer.js';
 import type { Store } from '../store/store.js';
+import type { HostProtection } from './hostProtection.js';
 import type { VmInventory } from './inventory.js';
 import { findVm, type Vm } from './vm.js';
 
@@ -19,6 +20,7 @@ export interface VmsServiceDeps {
   dispatch: Dispatch;
   presence: HostPresence;
   placer: Placer;
+  protection: Pick<HostProtection, 'changed'>;
   bus: MessageBus;
 }
 
@@ -34,11 +36,13 @@ export function makeVmsService(deps: VmsServiceDeps): VmsService {
   return {
     importVm: async ({ hostUuid, vm }) => {
       const imported = await deps.inventory.importVm(hostUuid, vm);
+      deps.protection.changed();
       return { vmUuid: imported.uuid };
     },
     protect: async (vmUuid, { level, priority }) => {
       const change = { ...(level && { level }), ...(priority && { priority }) };
       if (Object.keys(change).length > 0) await set(vmUuid, change);
+      deps.protection.changed();
     },
     start: (vmUuid, { hostUuid, actor }) => startByPerson(deps, vmUuid, { hostUuid, actor }),
     stop: async (vmUuid, { graceful }) => {

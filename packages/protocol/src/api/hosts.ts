@@ -2,6 +2,7 @@ import {
   ArrayMaxSize,
   ArrayMinSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsString,
@@ -64,6 +65,10 @@ export class HostView {
   @IsInt() @Min(0) reconnectsEnded = required<number>();
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
+  /** libvirt there refuses starts by hand of protected VMs; null: it was never told. */
+  @Nullable() @IsBoolean() hookWorking: boolean | null = null;
+  /** Why it does not; empty if it does. */
+  @Text(512) hookWhy = '';
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
   /** Runs of VMs there that are not proven over. */
   @IsInt() @Min(0) openRuns = required<number>();

@@ -57,6 +57,8 @@ export class HostReadinessView extends HostRefView {
   /** The first 16 of them by name. */
   @List(() => HostRefView, 16) canBeFencedBy = required<HostRefView[]>();
   @IsIn(POWER_READINESS) powerDevice = required<PowerReadiness>();
+  /** Its libvirt hook refuses starts by hand of protected VMs; null: it was never told. */
+  @Nullable() @IsBoolean() hookWorking: boolean | null = null;
 }
 
 export class VmReadinessView extends HostRefView {

@@ -19,6 +19,10 @@ const MAX_BYTES = 64 * 1_024;
 const KINDS = ['qemu', 'kvm'] as const;
 const NOT_THIS_KIND = /could not find capabilities|unsupported configuration|no emulator/i;
 
+/** virsh's words for a libvirt that is not there, or went away. */
+const NOT_ASKED =
+  /failed to connect to the hypervisor|Disconnected from|client socket is closed|End of file while/;
+
 /** Probes through virsh. A probe that is not refused ends with its virsh, and never runs. */
 export function virshHookCaller(options: HookCallerOptions): HookCaller {
   const { daemon } = options;
@@ -55,6 +59,7 @@ async function probe(
     // safety: it has no disk and no running CPU, and libvirt ends it with its virsh; this is for a
     // libvirt that does not.
     if (code === 0) await runCommand(virsh, ['-q', '-c', uri, 'destroy', uuid], limits);
+    if (code !== 0 && NOT_ASKED.test(stderr)) throw new Error(stderr.trim().slice(0, 300));
     return { started: code === 0, said: stderr };
   } finally {
     await rm(file, { force: true });

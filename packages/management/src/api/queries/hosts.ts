@@ -81,7 +81,8 @@ export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
     .selectFrom('hosts')
     .leftJoin('powerDevices', 'powerDevices.hostUuid', 'hosts.uuid')
     .select(['hosts.uuid', 'name', 'clusterUuid', 'hypervisor', 'status', 'state'])
-    .select(['liveness', 'agentVersion', 'powerDevices.agent', 'powerDevices.verifiedAt'])
+    .select(['liveness', 'agentVersion', 'hookWorking', 'hookWhy'])
+    .select(['powerDevices.agent', 'powerDevices.verifiedAt'])
     .orderBy('name')
     .orderBy('hosts.uuid')
     .execute();
@@ -94,6 +95,13 @@ export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
 function powerReadiness(agent: string | null, verifiedAt: string | null): PowerReadiness {
   if (agent === null) return 'none';
   return verifiedAt === null ? 'unverified' : 'verified';
+}
+
+/** A flag of the store as the API tells it. */
+export function hookWorking({
+  hookWorking: flag,
+}: Pick<HostsTable, 'hookWorking'>): boolean | null {
+  return flag === null ? null : flag === 1;
 }
 
 function hostView(row: HostRow): HostView {
@@ -119,6 +127,8 @@ function hostView(row: HostRow): HostView {
     lastSignOfLifeAt: row.lastSignOfLifeAt,
     reconnectsEnded: row.reconnectsEnded,
     connectFailure: row.connectFailure,
+    hookWorking: hookWorking(row),
+    hookWhy: row.hookWhy,
     powerDevice:
       row.powerAgent === null ? null : { agent: row.powerAgent, verifiedAt: row.powerVerifiedAt },
     openRuns: row.openRuns,

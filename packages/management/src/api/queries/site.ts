@@ -15,7 +15,7 @@ import { fromJson, type Queryable } from '../../store/store.js';
 import { alarmsOf } from '../rules/alarms.js';
 import { peersOf, whyNotPeer } from '../rules/protection.js';
 import { beginning } from './events.js';
-import { allHosts, hostFacts } from './hosts.js';
+import { allHosts, hookWorking, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
 import { allVms } from './vms.js';
@@ -110,6 +110,7 @@ export async function readiness(on: Queryable, ha: HaSettings): Promise<Readines
         peerCount: peers.length,
         canBeFencedBy: peers.slice(0, MAX_PEERS_SHOWN).map(({ uuid, name }) => ({ uuid, name })),
         powerDevice: host.power,
+        hookWorking: hookWorking(host),
       };
     }),
     vms: vms.map((vm) => ({

@@ -73,13 +73,25 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
+  return [...hookAlarms(host), ...powerAlarms(host)];
+}
+
+function hookAlarms({ uuid: hostUuid, name, hookWorking, hookWhy }: HostView): Alarm[] {
+  if (hookWorking !== false) return [];
+  const text =
+    `the libvirt hook of ${name} does not work: ${hookWhy}; ` +
+    'protected VMs can be started there by hand';
+  return [{ severity: 'warning', kind: 'host.hook', text, hostUuid }];
+}
+
+function powerAlarms(host: HostView): Alarm[] {
   if (host.powerDevice !== null && host.powerDevice.verifiedAt === null)
     return [
       {
         severity: 'warning',
         kind: 'power.unverified',
         text: `the power device of ${host.name} was never seen to switch it`,
-        ...of,
+        hostUuid: host.uuid,
       },
     ];
   return [];

@@ -11,6 +11,8 @@ const host = (name: string, changes: Partial<HostFacts> = {}): HostFacts => ({
   state: 'Enabled',
   liveness: 'online',
   agentVersion: '0.1.0',
+  hookWorking: 1,
+  hookWhy: '',
   power: 'none',
   ...changes,
 });
