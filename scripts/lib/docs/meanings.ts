@@ -58,10 +58,16 @@ export const agentMeanings: Meanings = {
   'libvirt.uri': 'Leave it: the fence program knows `qemu:///system` only.',
   'libvirt.virsh': 'The program.',
   'libvirt.timeoutMs': 'One question to libvirt.',
+  'libvirt.pidFiles':
+    "Where libvirt's daemon writes its pid; the first that names a living `libvirtd` or `virtqemud` counts.",
+  'libvirt.statusDir': "libvirt's own records of the VMs that run.",
+  'libvirt.hookDir': 'Where libvirt looks for hooks of qemu; the agent puts `50-fenceline` there.',
+  'libvirt.hookProbeSec':
+    'Between two probes of the hook. While it does not work, five seconds at most.',
   'log.level': 'What is logged.',
   'log.file': 'Besides standard error.',
   stateDir:
-    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. The installed fence program carries it.',
+    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program, the protected VMs. The installed fence program and the hook carry it.',
   runDir:
-    'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program carries it.',
+    'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program and the hook carry it.',
 };

@@ -117,3 +117,25 @@ test('F34: half a list on disk is not offered; the host says so until the server
   expect(guard.state()).toMatchObject({ working: true });
   await guard.stop();
 });
+
+test('F34: a libvirt that can not be asked says nothing about the hook', async () => {
+  const { clock, hook, guard } = await guarded();
+  hook.answer = () => {
+    throw new Error('failed to connect');
+  };
+  await clock.advance(60_001);
+  expect(guard.known()).toMatchObject({ working: true });
+  hook.answer = undefined;
+  await clock.advance(5_001);
+  expect(guard.known()).toMatchObject({ working: true, checkedAgeMs: expect.any(Number) });
+  await guard.stop();
+});
+
+test('F34: a hook that was never probed is not told of', async () => {
+  const { guard } = await guarded((one) => {
+    one.caller.probe = () => Promise.reject(new Error('failed to connect'));
+  });
+  expect(guard.known()).toBeUndefined();
+  expect(guard.state()).toMatchObject({ working: false });
+  await guard.stop();
+});

@@ -80,7 +80,14 @@ const start = (vm: Vm, on: AgentHost) => agents.must(on, agentRoutes.vmStart, st
 const closeOf = ({ vmUuid, disk }: Vm): Partial<DestroyVmCmd> => ({
   ...{ vmUuid, fenceEpoch: epoch, disks: [{ kind: 'file', source: disk }] },
 });
-const close = (vm: Vm, on: AgentHost) => agents.must(on, agentRoutes.vmDestroy, closeOf(vm));
+/** The run is proven over, and libvirt has noticed, too. */
+async function close(vm: Vm, on: AgentHost) {
+  const closed = await agents.must(on, agentRoutes.vmDestroy, closeOf(vm));
+  await eventually(`libvirt says that ${vm.name} is off`, async () => {
+    return (await stateOf(on, vm)) === 'shut off';
+  });
+  return closed;
+}
 
 async function hookOf(agent: AgentHost): Promise<HookState | undefined> {
   const items = (await agents.watch(agent, 200)) as WatchItem[];

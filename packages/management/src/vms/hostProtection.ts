@@ -154,17 +154,14 @@ export async function protectedVms(store: Store, clusterUuid: string): Promise<P
     .selectFrom('vms')
     .select(['uuid', 'disksJson'])
     .where('clusterUuid', '=', clusterUuid)
-    .where(({ or, eb, exists, selectFrom }) =>
-      or([
-        eb('level', '<>', 'none'),
-        exists(
-          selectFrom('haTasks')
-            .select('haTasks.uuid')
-            .whereRef('haTasks.vmUuid', '=', 'vms.uuid')
-            .where('haTasks.endedAt', 'is', null),
-        ),
-      ]),
-    )
+    .where((eb) => {
+      const open = eb
+        .selectFrom('haTasks')
+        .select('haTasks.uuid')
+        .whereRef('haTasks.vmUuid', '=', 'vms.uuid')
+        .where('haTasks.endedAt', 'is', null);
+      return eb.or([eb('level', '<>', 'none'), eb.exists(open)]);
+    })
     .orderBy('uuid')
     .execute();
   return rows.map(({ uuid, disksJson }) => ({

@@ -35,6 +35,12 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'a device that may switch another host',
   ],
   [
+    { hosts: [hostWith({ hookWorking: false, hookWhy: 'it is gone' })] },
+    ['warning host.hook'],
+    'F34: VMs can be started there by hand',
+  ],
+  [{ hosts: [hostWith({ hookWorking: null })] }, [], 'not told yet, or an older agent'],
+  [
     { vms: [vmWith({ protected: false, protection: 'no proof' })] },
     ['warning vm.unprotected'],
     'D19: red before it matters',

@@ -3,6 +3,7 @@ import {
   FENCELINE_VERSION,
   PROTOCOL_VERSION,
   TransportError,
+  type HookState,
   type ScanLevel,
   type VmSeen,
   type WatchItem,
@@ -47,6 +48,8 @@ export class FakeAgent {
   sshHostKeys: string[];
   vms: VmSeen[] = [];
   libvirtAnswered = true;
+  /** What its heartbeats say of the libvirt hook. */
+  hook: HookState | undefined;
   cpuVirtualization = true;
   kvmDevice = true;
   cpus = 8;
@@ -147,7 +150,9 @@ export class FakeAgent {
     this.#sequence += 1;
     const { agentInstance, bootId, agentVersion } = this;
     const whose = this.knowsItself ? { hostUuid: this.hostUuid } : {};
-    return { kind, sequence: this.#sequence, agentInstance, bootId, agentVersion, ...whose };
+    const hook = this.hook === undefined ? {} : { hook: this.hook };
+    const item = { kind, sequence: this.#sequence, agentInstance, bootId, agentVersion };
+    return { ...item, ...whose, ...hook };
   }
 
   #push(item: WatchItem): void {

@@ -127,6 +127,8 @@ export class FakeAgents implements AgentGateway {
           fencePublicKey: fake.fencePublicKey,
           seeded: true,
         };
+      case agentRoutes.protect.name:
+        return { hook: { working: true, checkedAgeMs: 0, protectedVms: 0 } };
       case agentRoutes.capacity.name:
         return { cpus: fake.cpus, memoryMiB: fake.memoryMiB, memoryAvailableMiB: fake.memoryMiB };
       case agentRoutes.vmSync.name:

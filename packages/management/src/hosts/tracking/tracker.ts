@@ -1,10 +1,10 @@
 import { messageOf, type Timer } from '@fenceline/common';
-import { agentRoutes, TransportError, type HookState, type WatchItem } from '@fenceline/protocol';
+import { agentRoutes, TransportError, type WatchItem } from '@fenceline/protocol';
 import type { AgentAddress } from '../agentGateway.js';
 import { agentOf, type Host } from '../host.js';
 import { judgeUp } from './cameUp.js';
 import { BROKEN_AFTER_REFUSALS, roundEveryMs } from './deadlines.js';
-import { noteHook } from './hookWatch.js';
+import { HookWatch } from './hookWatch.js';
 import { Lane } from './lane.js';
 import { Link } from './link.js';
 import { tryLiveness } from './livenessWrites.js';
@@ -31,6 +31,7 @@ export class Tracker {
   readonly #lane: Lane;
   readonly #mailbox: Mailbox;
   readonly #lists: VmLists;
+  readonly #hook: HookWatch;
   readonly #loop: WatchLoop;
   readonly #stopping = new AbortController();
   #known: Pick<Host, 'agentInstance' | 'agentVersion'>;
@@ -42,8 +43,6 @@ export class Tracker {
   #lastPingMs = Number.NEGATIVE_INFINITY;
   #pinging = false;
   #pings = 0;
-  /** What was stored of its libvirt hook last. */
-  #hook: HookState | undefined;
   #downMs = 0;
   #suspicion: { controller: AbortController; done: Promise<void> } | undefined;
   #reminder: Timer | undefined;
@@ -61,6 +60,7 @@ export class Tracker {
     this.#lastItemMs = deps.watchfulMs();
     this.link = new Link(this.#lastItemMs, host.bootId !== null);
     this.#lane = new Lane({ clock, log }, hostUuid);
+    this.#hook = new HookWatch({ ...deps, lane: this.#lane }, hostUuid);
     const address = (): Promise<AgentAddress> => deps.repository.get(hostUuid).then(agentOf);
     const overflowed = (): void => this.#lists.read();
     this.#mailbox = new Mailbox({ clock, log, listener: deps.listener, overflowed });
@@ -125,19 +125,12 @@ export class Tracker {
     if (!this.#heard(item, 'tracking')) return;
     this.#lastItemMs = this.deps.watchfulMs();
     this.deps.presence.setStream(this.hostUuid, true);
-    if (item.kind === 'heartbeat') this.#beat(item);
+    if (item.kind === 'heartbeat') this.link.beat(this.#lastItemMs);
     else if (item.vm !== undefined) this.#lists.changed(item.bootId, item.vm);
+    this.#hook.seen(item.hook);
     // Only now: the boot that the list is compared with has been heard.
     if (this.#listWanted) this.#lists.read();
     this.#listWanted = false;
-  }
-
-  #beat({ hook }: WatchItem): void {
-    this.link.beat(this.#lastItemMs);
-    if (hook === undefined || (hook.working === this.#hook?.working && hook.why === this.#hook.why))
-      return;
-    this.#hook = hook;
-    this.#lane.run('hook', () => noteHook(this.deps, this.hostUuid, hook));
   }
 
   #ended({ failure, message }: StreamEnd): void {
