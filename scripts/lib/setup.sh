@@ -130,9 +130,10 @@ iputils-ping           signs of life
 nftables               network faults
 util-linux             namespaces
 procps                 looking at processes in the hosts
-gcc                    the fence program and helpers of the lab are compiled
-libc6-dev              the fence program and helpers of the lab are compiled
-make                   the fence program is built
+gcc                    the fence program, the libvirt hook and helpers of the lab are compiled
+libc6-dev              the fence program, the libvirt hook and helpers of the lab are compiled
+libssl-dev             the door, the second way to the fence program, is compiled
+make                   these native programs are built
 strace                 what the fence program asks of the kernel is checked
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled

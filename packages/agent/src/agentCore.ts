@@ -29,10 +29,13 @@ import type { FenceProgramRunner } from './fence/programSession.js';
 import type { SignsOfLife } from './fence/signsOfLife.js';
 import type { SshDialer } from './fence/sshDialer.js';
 import type { FenceAccess } from './host/fenceAccess.js';
+import { makeHookGuard } from './hook/hookGuard.js';
+import type { HookWorld } from './hook/hookPorts.js';
 import { hostRoutes } from './host/hostRoutes.js';
 import { hostUuidOf } from './host/hostUuid.js';
 import type { HostView } from './host/hostView.js';
 import { watchHost } from './host/watchStream.js';
+import type { LibvirtDaemon } from './libvirt/daemon.js';
 import type { Libvirt, LibvirtEvents } from './libvirt/libvirt.js';
 import { scanHost } from './probe/scanHost.js';
 import type { EchoCaller } from './probe/echoCaller.js';
@@ -40,6 +43,7 @@ import type { HostState } from './vms/hostState.js';
 import type { Processes } from './vms/processes.js';
 import { vmRoutes } from './vms/vmRoutes.js';
 import { makeVmTracker } from './vms/vmTracker.js';
+import { makeWedgeGuard, type StatusFiles } from './wedge/wedgeGuard.js';
 
 /** Everything that the agent needs of the world; real adapters, or a simulated host. */
 export interface AgentPorts {
@@ -48,6 +52,9 @@ export interface AgentPorts {
   log: Logger;
   libvirt: Libvirt;
   libvirtEvents: LibvirtEvents;
+  libvirtDaemon: LibvirtDaemon;
+  statusFiles: StatusFiles;
+  hook: HookWorld;
   processes: Processes;
   state: HostState;
   host: HostView;
@@ -83,7 +90,11 @@ const STOP_WAIT_MS = 5_000;
 export function composeAgent(ports: AgentPorts): AgentCore {
   const agentInstance = ports.random.uuid();
   const stopping = new AbortController();
-  const tracker = makeVmTracker({ ...ports, events: ports.libvirtEvents });
+  const hook = makeHookGuard(ports);
+  // Another daemon of libvirt may not know of the hook.
+  const connected = (): void => hook.check();
+  const tracker = makeVmTracker({ ...ports, events: ports.libvirtEvents, connected });
+  const wedges = makeWedgeGuard({ ...ports, tracker });
   const hostUuid = hostUuidOf(ports.state);
   const localFence = makeLocalFence({ ...ports, runner: ports.fenceProgram, hostUuid });
   const vms = vmRoutes({ ...ports, tracker, localFence });
@@ -92,7 +103,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const peer = peerFence({ ...ports, lines }, hostUuid);
   const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
     watchHost(
-      { ...ports, tracker, agentInstance, hostUuid, lines, tokens },
+      { ...ports, tracker, agentInstance, hostUuid, lines, tokens, hook: () => hook.known() },
       command,
       AbortSignal.any([signal, stopping.signal]),
     );
@@ -102,6 +113,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
     ...fenceRoutes({ peer, lines, tokens }),
     credentialKey: async ({ targetHostUuid }) =>
       ok(CredentialKeyRsp, await ports.credentials.newKey(targetHostUuid)),
+    protect: (command) => hook.protect(command),
     scanHost: (command, { signal }) => scanHost(ports, command, signal),
     watch: (command, { signal }) => watch(command, signal),
   };
@@ -117,13 +129,16 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       handle: async (call) => (open ? inner.handle(call) : notOpen()),
     },
     start: async () => {
+      // Before anything else may ask libvirt for a start.
+      await hook.start();
       tracker.start();
+      wedges.start();
       open = true;
     },
     stop: async () => {
       open = false;
       stopping.abort(new DomainError('STOPPING', 'the agent stops'));
-      await tracker.stop();
+      await Promise.all([hook.stop(), wedges.stop(), tracker.stop()]);
       const waited = new AbortController();
       const limit = sleep(ports.clock, STOP_WAIT_MS, waited.signal).catch(() => undefined);
       await Promise.race([Promise.all([vms.idle(), lines.stop()]), limit]);

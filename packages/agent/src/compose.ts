@@ -15,15 +15,20 @@ import { memoryCredentialKeys } from './fence/adapters/memoryCredentialKeys.js';
 import { programText } from './fence/adapters/programText.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
+import { fileHook } from './hook/adapters/fileHook.js';
+import { fileProtectedLists } from './hook/adapters/fileProtectedLists.js';
+import { virshHookCaller } from './hook/adapters/virshHookCaller.js';
 import { linuxHost } from './host/adapters/linuxHost.js';
 import { hostUuidOf } from './host/hostUuid.js';
 import { startAgentServer } from './http/adapters/agentServer.js';
+import { procDaemon } from './libvirt/adapters/procDaemon.js';
 import { virshLibvirt } from './libvirt/adapters/virsh.js';
 import { virshEvents } from './libvirt/adapters/virshEvents.js';
 import { httpsEcho } from './probe/adapters/httpsEcho.js';
 import { fileHostState } from './vms/adapters/fileHostState.js';
 import { prepareHostState } from './vms/adapters/prepareHostState.js';
 import { procProcesses } from './vms/adapters/procProcesses.js';
+import { libvirtStatusFiles } from './wedge/adapters/libvirtStatusFiles.js';
 
 /** A running agent. */
 export interface RunningAgent {
@@ -80,6 +85,7 @@ async function realPorts(
     log,
     libvirt: virshLibvirt({ uri, virsh, timeoutMs, runDir }),
     libvirtEvents: virshEvents({ uri, virsh }),
+    ...libvirtsOwn(config),
     processes: procProcesses(),
     state,
     host: linuxHost(host),
@@ -98,5 +104,25 @@ async function realPorts(
       random: systemRandom,
       hostUuid: hostUuidOf(state),
     }),
+  };
+}
+
+/** Its daemon, its records, and the hook that it calls. */
+function libvirtsOwn({
+  libvirt,
+  runDir,
+  stateDir,
+}: AgentConfig): Pick<AgentPorts, 'libvirtDaemon' | 'statusFiles' | 'hook'> {
+  const { uri, virsh, timeoutMs, pidFiles, statusDir, hookDir, hookProbeSec } = libvirt;
+  const daemon = procDaemon(pidFiles);
+  return {
+    libvirtDaemon: daemon,
+    statusFiles: libvirtStatusFiles(statusDir),
+    hook: {
+      file: fileHook({ dir: hookDir, runDir, stateDir }),
+      lists: fileProtectedLists({ runDir, stateDir }),
+      caller: virshHookCaller({ virsh, uri, runDir, timeoutMs, daemon }),
+      probeEveryMs: hookProbeSec * 1_000,
+    },
   };
 }

@@ -45,12 +45,23 @@ export class HostSection {
   @IsString() @MinLength(1) @MaxLength(PATH_MAX) sshKeyDir = '/etc/ssh';
 }
 
-/** How virsh is called. */
+/** How libvirt is asked, and where its things are. */
 export class LibvirtSection {
   @IsString() @MinLength(1) @MaxLength(256) uri = 'qemu:///system';
   @IsString() @MinLength(1) @MaxLength(PATH_MAX) virsh = 'virsh';
   /** Limit of one question, milliseconds; a hung libvirt costs no more than that. */
   @IsInt() @Min(500) @Max(60_000) timeoutMs = 5_000;
+  /** Where its daemon writes its pid; the first that names a living one counts. */
+  @IsArray() @ArrayMaxSize(8) @IsString({ each: true }) pidFiles: string[] = [
+    '/run/virtqemud.pid',
+    '/run/libvirtd.pid',
+  ];
+  /** Its records of the VMs that run. */
+  @IsString() @MinLength(1) @MaxLength(PATH_MAX) statusDir = '/run/libvirt/qemu';
+  /** Its folder of hooks for qemu. */
+  @IsString() @MinLength(1) @MaxLength(PATH_MAX) hookDir = '/etc/libvirt/hooks/qemu.d';
+  /** Between two probes of the hook, seconds. */
+  @IsInt() @Min(1) @Max(3_600) hookProbeSec = 60;
 }
 
 export class LogSection {
@@ -78,6 +89,9 @@ export function relationProblems(config: AgentConfig): string[] {
     ['stateDir', config.stateDir],
     ['runDir', config.runDir],
     ['host.authorizedKeys', config.host.authorizedKeys],
+    ['libvirt.statusDir', config.libvirt.statusDir],
+    ['libvirt.hookDir', config.libvirt.hookDir],
+    ...config.libvirt.pidFiles.map((file) => ['libvirt.pidFiles', file]),
   ].filter(([, path]) => path?.startsWith('/') === false);
   const problems = relative.map(([name]) => `${name}: an absolute path is needed`);
   const shared = [

@@ -3,6 +3,7 @@ import { seededRandom, VirtualClock } from '@fenceline/common/testing';
 import { dashed, DomainError, FenceVmsFromPeerRsp, type FenceVm } from '@fenceline/protocol';
 import {
   emptyHostMemory,
+  memoryHook,
   memoryHostState,
   memoryOrderTokens,
   type AgentPorts,
@@ -16,6 +17,7 @@ import {
   type Processes,
   type QemuProcess,
   type StartEnd,
+  type StatusFile,
 } from '../src/index.js';
 import { memoryCredentialKeys } from '../src/fence/adapters/memoryCredentialKeys.js';
 
@@ -37,6 +39,11 @@ export class FakeHost {
   readonly helpers = new Map<number, number>();
   /** What happened, in order. */
   readonly trace: string[] = [];
+  readonly hook = memoryHook();
+  /** libvirt's records of running VMs, by name. */
+  readonly statusFiles = new Map<string, StatusFile>();
+  /** Signals that libvirt's daemon got. */
+  readonly signals: string[] = [];
   libvirtAnswers = true;
   fenceKey = `ssh-ed25519 ${'A'.repeat(68)}`;
   /** Called in the moment in which a start waits for its go. */
@@ -111,6 +118,19 @@ export class FakeHost {
       log: silentLogger,
       libvirt: this.libvirt,
       libvirtEvents: { open: (signal) => events.shift() ?? untilAborted(signal) },
+      libvirtDaemon: {
+        find: async () => ({ pid: 3, startTime: 30, ageMs: 10_000 }),
+        lookAlikes: async () => 0,
+        signal: async (_, signal) => {
+          this.signals.push(signal);
+          return true;
+        },
+      },
+      statusFiles: {
+        read: async (name) => this.statusFiles.get(name),
+        remove: async (name) => void this.statusFiles.delete(name),
+      },
+      hook: this.hook,
       processes: this.processes,
       state: this.state,
       host: {

@@ -34,6 +34,8 @@ export const host: HostView = {
   livenessReason: '',
   reconnectsEnded: 0,
   connectFailure: null,
+  hookWorking: true,
+  hookWhy: '',
   quarantinedUntil: null,
   bootId: 'boot-1',
   agentVersion: '0.1.0',

@@ -37,6 +37,7 @@ import type { SettingsSource } from './settings/settings.js';
 import { tellSinglePolicies } from './settings/singlePolicy.js';
 import type { Store } from './store/store.js';
 import type { Events } from './telemetry/events.js';
+import { makeHostProtection, type HostProtection } from './vms/hostProtection.js';
 import { makeVmInventory } from './vms/inventory.js';
 import { makeLedger, type Ledger } from './vms/runs/ledger.js';
 import { makeRunWatch } from './vms/runWatch.js';
@@ -84,14 +85,16 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
   const logins = makeHostLogins(store, ports.loginVault);
+  const protection = makeHostProtection({ ...ports, directory });
+  const ready = readinessExtensions(() => readiness);
   const hosts = makeHosts({
     ...{ ...ports, logins, bus, power: ports.powerDevice, owner: ports.node },
-    extensions: readinessExtensions(() => readiness),
+    extensions: { ...ready, preConnect: [protection.extension, ...ready.preConnect] },
   });
   const { presence, repository } = hosts;
   const readiness = makeFencingReadiness({ ...ports, presence, repository });
   const { lines, tokens } = readiness;
-  const base = { ...ports, logins, lines, tokens, bus, directory, hosts, presence };
+  const base = { ...ports, logins, lines, tokens, bus, directory, hosts, protection, presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
@@ -110,6 +113,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     ledger,
     start: async () => {
       await tellSinglePolicies(ports);
+      protection.start();
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
@@ -117,6 +121,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     stop: async () => {
       dispatch.stop();
       await readiness.stop();
+      await protection.stop();
       await hosts.stop();
       await bus.idle();
     },
@@ -158,6 +163,7 @@ interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
   bus: MessageBus;
   directory: HostDirectory;
   hosts: Hosts;
+  protection: HostProtection;
   presence: HostPresence;
 }
 

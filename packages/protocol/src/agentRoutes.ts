@@ -6,6 +6,7 @@ import {
   FenceVmsFromPeerRsp,
 } from './fence.js';
 import * as line from './fenceLine.js';
+import { ProtectCmd, ProtectRsp } from './hook.js';
 import * as host from './host.js';
 import { Nothing, route, streamRoute } from './route.js';
 import * as vm from './vm.js';
@@ -115,6 +116,15 @@ export const agentRoutes = {
     response: host.CapacityRsp,
     roles: server,
     summary: 'CPUs and memory.',
+  }),
+  protect: route({
+    name: 'protect',
+    method: 'POST',
+    path: '/host/protect',
+    request: ProtectCmd,
+    response: ProtectRsp,
+    roles: server,
+    summary: 'The VMs whose starts by hand the libvirt hook of this host refuses.',
   }),
   scanHost: route({
     name: 'scanHost',

@@ -22,6 +22,7 @@ export * from './envelope.js';
 export * from './errors.js';
 export * from './fence.js';
 export * from './fenceLine.js';
+export * from './hook.js';
 export * from './host.js';
 export * from './nested.js';
 export * from './route.js';

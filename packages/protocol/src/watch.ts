@@ -1,5 +1,6 @@
 import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
 import { FenceLineState, MAX_LINES, MAX_ORDER_TOKENS } from './fenceLine.js';
+import { HookState } from './hook.js';
 import { List, NumberInQuery, Optional, Part, Text, Uuid } from './rules.js';
 import { VmSeen } from './vm.js';
 
@@ -26,6 +27,8 @@ export class WatchItem {
   @Optional() @List(() => FenceLineState, MAX_LINES) fenceLines?: FenceLineState[];
   /** Heartbeats: order tokens that this host holds (F29a). */
   @Optional() @IsInt() @Min(0) @Max(MAX_ORDER_TOKENS) orderTokens?: number;
+  /** Heartbeats: whether the libvirt hook of this host works (F34). */
+  @Optional() @Part(() => HookState) hook?: HookState;
   /** VM events: what is true now. */
   @Optional() @Part(() => VmSeen) vm?: VmSeen;
 }

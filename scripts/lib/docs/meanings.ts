@@ -66,10 +66,16 @@ export const agentMeanings: Meanings = {
   'libvirt.uri': 'Leave it: other drivers and other hosts’ libvirt are not supported.',
   'libvirt.virsh': 'The program.',
   'libvirt.timeoutMs': 'One question to libvirt.',
+  'libvirt.pidFiles':
+    "Where libvirt's daemon writes its pid; the first that names a living `libvirtd` or `virtqemud` counts.",
+  'libvirt.statusDir': "libvirt's own records of the VMs that run.",
+  'libvirt.hookDir': 'Where libvirt looks for hooks of qemu; the agent puts `50-fenceline` there.',
+  'libvirt.hookProbeSec':
+    'Between two probes of the hook. While it does not work, five seconds at most.',
   'log.level': 'What is logged.',
   'log.file': 'Besides standard error.',
   stateDir:
-    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. Siblings’ entries in `authorized_keys` carry it.',
+    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program, the protected VMs. Siblings’ entries in `authorized_keys` and the hook carry it.',
   runDir:
-    'On a tmpfs, gone with the boot: runs, grants, barriers, the fence program. Siblings’ entries in `authorized_keys` carry it.',
+    'On a tmpfs, gone with the boot: runs, grants, barriers, the fence program. Siblings’ entries in `authorized_keys` and the hook carry it.',
 };

@@ -3,6 +3,7 @@ import {
   FENCELINE_VERSION,
   MAX_ORDER_TOKENS,
   WatchItem,
+  type HookState,
   type VmSeen,
   type WatchCmd,
 } from '@fenceline/protocol';
@@ -16,6 +17,7 @@ export interface WatchPorts {
   clock: Clock;
   host: HostView;
   hostUuid: () => Promise<string | undefined>;
+  hook: () => HookState | undefined;
   tracker: Pick<VmTracker, 'known' | 'subscribe'>;
   lines: Pick<FenceLines, 'states'>;
   tokens: Pick<OrderTokens, 'held'>;
@@ -76,14 +78,17 @@ async function heartbeat({
   hostUuid: uuid,
   lines,
   tokens,
+  hook,
   log,
 }: WatchPorts): Promise<Fields> {
   try {
     const hostUuid = await uuid();
+    const known = hook();
     return {
       load1: await host.load1(),
       fenceLines: lines.states(),
       orderTokens: Math.min(MAX_ORDER_TOKENS, await tokens.held()),
+      ...(known === undefined ? {} : { hook: known }),
       ...(hostUuid === undefined ? {} : { hostUuid }),
     };
   } catch (error) {

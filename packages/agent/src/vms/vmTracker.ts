@@ -7,6 +7,8 @@ import { lookAtVms, type LookPorts } from './look.js';
 export interface TrackerPorts extends LookPorts {
   clock: Clock;
   events: LibvirtEvents;
+  /** Called when the connection to libvirt stands (again). */
+  connected?: () => void;
 }
 
 /** What is true of this host's VMs, kept up to date by libvirt's events. */
@@ -134,6 +136,7 @@ class Tracker implements VmTracker {
 
   #onEvent(event: DomainEvent | undefined): void {
     if (event === undefined) {
+      this.#ports.connected?.();
       const settle = this.#ports.clock.after(SETTLE_MS, () => this.look());
       this.#stopping.signal.addEventListener('abort', () => settle.cancel(), { once: true });
     } else if (/^(?:Stopped|Crashed) (?:Crashed|Panicked)/.test(event.what))

@@ -1,7 +1,7 @@
 import type { FencerView, HostView } from '@fenceline/protocol';
 import { cell, facts, type Cell, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
-import { livenessCell, statusCell } from './words.js';
+import { hookCell, livenessCell, statusCell } from './words.js';
 
 export const HOST_HEAD = [
   'HOST',
@@ -11,6 +11,7 @@ export const HOST_HEAD = [
   'SEEN',
   'RUNS',
   'CAN BE FENCED BY',
+  'HOOK',
   'WHY',
 ] as const;
 
@@ -24,6 +25,7 @@ export function hostLine(host: HostView, nowMs: number): Cell[] {
     cell(seen(host, nowMs)),
     cell(host.openRuns),
     shortFencersCell(host),
+    hookCell(host.hookWorking),
     cell(host.livenessReason),
   ];
 }
@@ -64,6 +66,7 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
       ['can be fenced by', fencersCell(host)],
       ['order tokens', tokensCell(host)],
       ['fallback login', cell(host.login ?? 'none', host.login === null ? 'dim' : 'plain')],
+      ['libvirt hook', hookFact(host)],
       ['open runs', cell(host.openRuns)],
     ],
     paint,
@@ -99,6 +102,10 @@ function powerFacts({ powerLevels }: HostView): [string, Cell][] {
     const name = powerLevels.length === 1 ? 'power device' : `power level ${level}`;
     return [name, cell(`${agents}, ${text}`, verified ? 'good' : 'warn')];
   });
+}
+
+function hookFact({ hookWorking, hookWhy }: HostView): Cell {
+  return hookWorking === false ? cell(`does not work: ${hookWhy}`, 'bad') : hookCell(hookWorking);
 }
 
 function connectFact({ connectFailure }: HostView): [string, Cell][] {

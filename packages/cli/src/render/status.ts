@@ -8,7 +8,14 @@ import type {
 import { fencersText, hostLine, HOST_HEAD } from './hosts.js';
 import { cell, clean, table, title, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
-import { protectedCell, severityTone, taskStateCell, vmStateCell, kebab } from './words.js';
+import {
+  hookCell,
+  protectedCell,
+  severityTone,
+  taskStateCell,
+  vmStateCell,
+  kebab,
+} from './words.js';
 
 /** `fenceline status`: alarms first, as they are what somebody came for. */
 export function statusLines(status: StatusView, paint: Paint): string[] {
@@ -85,7 +92,7 @@ export function taskTable(
 export function readinessLines(readiness: ReadinessView, paint: Paint): string[] {
   return [
     ...table(
-      ['HOST', 'CAN FENCE', 'CAN BE FENCED BY', 'POWER DEVICE'],
+      ['HOST', 'CAN FENCE', 'CAN BE FENCED BY', 'POWER DEVICE', 'LIBVIRT HOOK'],
       readiness.hosts.map((host) => [
         cell(host.name, 'strong'),
         host.canFence ? cell('yes', 'good') : cell(`no: ${host.whyNot ?? ''}`, 'bad'),
@@ -94,6 +101,7 @@ export function readinessLines(readiness: ReadinessView, paint: Paint): string[]
           host.powerDevice,
           { none: 'dim', unverified: 'warn', verified: 'good' }[host.powerDevice] as 'dim',
         ),
+        hookCell(host.hookWorking),
       ]),
       paint,
     ),

@@ -51,3 +51,9 @@ export function severityTone(severity: Severity): Tone {
   const tones = { info: 'plain', warning: 'warn', critical: 'bad' } as const;
   return tones[severity];
 }
+
+/** Whether libvirt there refuses starts by hand of protected VMs. */
+export function hookCell(working: boolean | null): Cell {
+  if (working === null) return cell('unknown', 'warn');
+  return working ? cell('works', 'good') : cell('fails', 'bad');
+}

@@ -3,12 +3,18 @@ import type { Samples } from './samples.js';
 
 const HOST = 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb';
 const SIBLING = 'cccccccc-cccc-4ccc-8ccc-cccccccccccc';
+const VM = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const KEY = `ssh-ed25519 ${'A'.repeat(68)}`;
 const error = {
   code: 'INTERNAL',
   message: 'half of it',
   facts: { n: 1, s: 'x', b: true, z: null },
 };
+
+const disks = [
+  { kind: 'file' as const, source: '/srv/a b/ü.img' },
+  { kind: 'rbd' as const, source: 'pool/image' },
+];
 
 /** Samples of the routes by which hosts get ready to fence each other. */
 export const readySamples: Pick<
@@ -54,6 +60,20 @@ export const readySamples: Pick<
         fields: { neighbours: [{ hostUuid: SIBLING, addresses: ['$(id)'], hostKeys: [KEY] }] },
         names: 'neighbours.0.addresses',
       },
+    ],
+    wrongRole: 'sibling',
+  },
+  protect: {
+    request: { vms: [{ vmUuid: VM, disks }] },
+    response: {
+      success: true,
+      error,
+      hook: { working: true, checkedAgeMs: 12, protectedVms: 1, why: 'one sentence' },
+    },
+    bad: [
+      { fields: { vms: undefined }, names: 'vms' },
+      { fields: { vms: [{ vmUuid: VM }] }, names: 'vms.0.disks' },
+      { fields: { vms: [{ vmUuid: 'web1', disks }] }, names: 'vms.0.vmUuid' },
     ],
     wrongRole: 'sibling',
   },

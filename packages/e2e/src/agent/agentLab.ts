@@ -19,6 +19,13 @@ export interface AgentHost {
   bootId: string;
 }
 
+export interface AgentLabOptions {
+  count: number;
+  locks?: boolean;
+  /** Sections of each agent's configuration. */
+  settings?: object;
+}
+
 /** A lab whose hosts run agents; the test speaks as the server, from the management node. */
 export class AgentLab {
   readonly hosts: AgentHost[] = [];
@@ -27,6 +34,7 @@ export class AgentLab {
   private constructor(
     readonly lab: Lab,
     readonly dir: string,
+    private readonly settings: object,
   ) {
     const pki = makeLabPki(path.join(dir, 'pki'));
     this.#server = pki.issue({ name: 'server', role: 'server', address: lab.mgr.address });
@@ -36,12 +44,12 @@ export class AgentLab {
   private readonly issue: (name: string, address: string) => Identity;
 
   /** Brings up `count` hosts and an agent on each; not connected yet. */
-  static async up(dir: string, options: { count: number; locks?: boolean }): Promise<AgentLab> {
-    const { count, locks = false } = options;
+  static async up(dir: string, options: AgentLabOptions): Promise<AgentLab> {
+    const { count, locks = false, settings = {} } = options;
     const lab = Lab.open({ dir, endsWithMe: true, locks });
     await lab.purge();
     const handles = await lab.up(count);
-    const made = new AgentLab(lab, dir);
+    const made = new AgentLab(lab, dir, settings);
     for (const [i, host] of handles.entries()) made.hosts.push(await made.#start(host, i + 1));
     return made;
   }
@@ -49,7 +57,10 @@ export class AgentLab {
   async #start(host: HostHandle, number: number): Promise<AgentHost> {
     const tls = this.issue(host.name, host.address);
     const config = path.join(this.dir, `${host.name}.yaml`);
-    writeFileSync(config, JSON.stringify({ tls, host: { addresses: [host.address] } }));
+    writeFileSync(
+      config,
+      JSON.stringify({ tls, host: { addresses: [host.address] }, ...this.settings }),
+    );
     await host.startService('agent', {
       command: ['node', AGENT, '--config', config],
       restartMs: 200,

@@ -25,6 +25,7 @@ import {
   OrderTokensRsp,
   PingRsp,
   PROTOCOL_VERSION,
+  ProtectRsp,
   ScanHostRsp,
   StartVmRsp,
   VmDomainRsp,
@@ -90,6 +91,7 @@ type HostRoutes =
   | 'ping'
   | 'facts'
   | 'capacity'
+  | 'protect'
   | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
@@ -130,6 +132,8 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
       }),
     capacity: async () =>
       ok(CapacityRsp, { cpus: 8, memoryMiB: 16_384, memoryAvailableMiB: 16_384 }),
+    protect: async () =>
+      ok(ProtectRsp, { hook: { working: true, checkedAgeMs: 0, protectedVms: 0 } }),
     watch: ({ heartbeatEveryMs = 1_000 }, { signal }) => host.watch(heartbeatEveryMs, signal),
   };
 }

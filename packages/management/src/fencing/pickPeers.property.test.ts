@@ -7,6 +7,7 @@ import { pickPeers, type PeerCandidate } from './pickPeers.js';
 const base = {
   ...{ addresses: ['192.0.2.1'], agentPort: 1, sshPort: 2, sshUsername: 'root', sshHostKeys: [] },
   ...{ liveness: 'online' as const, quarantinedUntil: null, cpus: 1, memoryMiB: 1 },
+  hookWorking: true,
 };
 const uuids = ['s', 'a', 'b', 'c', 'd', 'e', 'f'] as const;
 const candidate = fc

@@ -21,6 +21,7 @@ function host(uuid: string, change: Partial<HostInfo> = {}): HostInfo {
     liveness: 'online',
     quarantinedUntil: null,
     agentVersion: '0.1.0',
+    hookWorking: true,
     cpus: 1,
     memoryMiB: 1,
     ...change,

@@ -76,6 +76,8 @@ export interface HostInfo {
   liveness: Liveness;
   quarantinedUntil: string | null;
   agentVersion: string | null;
+  /** Its libvirt hook refuses starts by hand (F34). */
+  hookWorking: boolean;
   cpus: number | null;
   memoryMiB: number | null;
 }

@@ -35,6 +35,7 @@ function hostInfoOf(row: HostsTable): HostInfo {
     liveness: row.liveness,
     quarantinedUntil: row.quarantinedUntil,
     agentVersion: row.agentVersion,
+    hookWorking: row.hookWorking === 1,
     cpus: row.cpus,
     memoryMiB: row.memoryMiB,
   };

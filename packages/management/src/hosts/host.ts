@@ -31,6 +31,9 @@ export interface Host {
   lastSignOfLifeAt: string | null;
   reconnectsEnded: number;
   connectFailure: string | null;
+  /** 1: its libvirt hook works; 0: it does not; null: it was never told. */
+  hookWorking: number | null;
+  hookWhy: string;
   ownerUuid: string | null;
   ownerEpoch: number;
   createdAt: string;
@@ -53,6 +56,8 @@ export type HostFields = Partial<
     | 'lastSignOfLifeAt'
     | 'reconnectsEnded'
     | 'connectFailure'
+    | 'hookWorking'
+    | 'hookWhy'
     | 'quarantinedUntil'
   >
 >;

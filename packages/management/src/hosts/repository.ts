@@ -228,6 +228,8 @@ export function newHostRow(
     lastSignOfLifeAt: null,
     reconnectsEnded: 0,
     connectFailure: null,
+    hookWorking: null,
+    hookWhy: '',
     ownerUuid: null,
     ownerEpoch: 0,
     createdAt: isoNow(clock),

@@ -27,6 +27,7 @@ function candidate(
       liveness: 'online',
       quarantinedUntil: null,
       agentVersion: null,
+      hookWorking: true,
       cpus: 1,
       memoryMiB: 8_192,
       ...host,
@@ -84,6 +85,11 @@ describe('D11 placement', () => {
     expect(names(ask(hosts))).toEqual(['b', 'c', 'a']);
     expect(names(ask(hosts, { softAvoid: ['b'] }))).toEqual(['c', 'a', 'b']);
     expect(names(ask(hosts, { preferred: 'a' }))).toEqual(['a', 'b', 'c']);
+  });
+
+  test('F34: a host without a working hook comes after those with one, and is not left out', () => {
+    const hosts = [candidate('a', { hookWorking: false }), candidate('b')];
+    expect(names(ask(hosts))).toEqual(['b', 'a']);
   });
 
   test('the same input in another order gives the same order', () => {

@@ -76,6 +76,8 @@ function compare(a: PlacementHost, b: PlacementHost, question: PlacementQuestion
   const key = (candidate: PlacementHost): number[] => [
     candidate.host.uuid === question.preferred ? 0 : 1,
     question.softAvoid.includes(candidate.host.uuid) ? 1 : 0,
+    // A VM that is down is worse than one that somebody could start twice by hand: no filter.
+    candidate.host.hookWorking ? 0 : 1,
     -Math.round(shareFree(candidate, question) * 100),
     candidate.openRuns,
   ];

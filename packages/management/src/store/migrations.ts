@@ -45,6 +45,8 @@ const inventory: Record<string, Column[]> = {
     ['lastSignOfLifeAt', 'text', 'null'],
     ['reconnectsEnded', 'integer'],
     ['connectFailure', 'text', 'null'],
+    ['hookWorking', 'integer', 'null'],
+    ['hookWhy', 'text'],
     ['ownerUuid', 'text', 'null'],
     ['ownerEpoch', 'integer'],
     ['createdAt', 'text'],

@@ -79,6 +79,10 @@ export interface HostsTable {
   reconnectsEnded: number;
   /** Why the last connect or reconnect failed; null if it did not. */
   connectFailure: string | null;
+  /** 1: its libvirt hook works (F34); 0: it does not; null: it was never told. */
+  hookWorking: number | null;
+  /** Why it does not; empty if it does. */
+  hookWhy: string;
   /** Which management node owns the host, and how often the owner has changed. */
   ownerUuid: string | null;
   ownerEpoch: number;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { VmSeen } from '@fenceline/protocol';
 import { hostUuid, makeHaWorld, VM } from '../ha/testing/haWorld.js';
+import type { AgentGateway } from '../hosts/agentGateway.js';
+import type { VmsTable } from '../store/schema.js';
 import { makeVmInventory } from './inventory.js';
 import { stopVm } from './stop.js';
 
@@ -99,6 +101,45 @@ describe('what hosts report', () => {
     await world.changed(seen({ state: 'Stopped', hasProcess: false, pid: null, epoch: null }));
     expect((await world.row()).state).toBe('Stopped');
     expect(await world.ledger.openRuns(VM)).toHaveLength(1);
+  });
+});
+
+describe('a definition is read while a run is open on another host', () => {
+  const domain = { name: 'vm1', memoryMiB: 1, cpus: 1, disks: [], domainXml: '<domain/>' };
+
+  /** The server asks h2 for the definition, and h1 runs the VM. */
+  async function asked(beforeAnswer: (world: World) => Promise<unknown> = async () => undefined) {
+    const world = await makeWorld();
+    const call = async (_: unknown, { name }: { name: string }): Promise<object> => {
+      if (name !== 'vmDomain') return { success: true, vms: [seen()], bootId: 'boot-2' };
+      await beforeAnswer(world);
+      return { success: true, ...domain };
+    };
+    const gateway = { call } as unknown as AgentGateway;
+    return { ...world, inventory: makeVmInventory({ ...world.deps, gateway }) };
+  }
+  type World = Awaited<ReturnType<typeof makeWorld>>;
+
+  test('F40: it is refused in words, and the store answers afterwards', async () => {
+    const world = await asked();
+    await world.changed(seen());
+    const refused = world.inventory.importVm(hostUuid(2), VM);
+    await expect(refused).rejects.toThrow('a run of VM vm1 is open on h1');
+    expect(await world.row()).toMatchObject({ name: 'vm1' });
+  });
+
+  test('F33: a report that comes late takes the VM as it is by now', async () => {
+    const known: VmsTable[] = [];
+    const world = await asked(async (one) => {
+      await one.store.db.insertInto('vms').values(known).execute();
+      await one.changed(seen());
+    });
+    known.push(await world.row());
+    await world.store.db.deleteFrom('vms').execute();
+    const idle = seen({ hasProcess: false, state: 'Stopped', pid: null, epoch: null });
+    await world.inventory.changed({ hostUuid: hostUuid(2), bootId: 'boot-2', vm: idle });
+    expect(await world.row()).toMatchObject({ domainXml: expect.stringContaining('<') });
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ hostUuid: hostUuid(1) }]);
   });
 });
 

@@ -138,10 +138,21 @@ async function wasClosed({ store }: VmInventoryDeps, vm: Vm, change: Change): Pr
 async function takeIn(deps: VmInventoryDeps, change: Change): Promise<Vm | undefined> {
   if (!change.vm.knownToLibvirt) return undefined;
   const host = await deps.directory.find(change.hostUuid);
-  return host === undefined ? undefined : readAndStore(deps, host, change.vm.vmUuid);
+  if (host === undefined) return undefined;
+  return readAndStore(deps, { host, vmUuid: change.vm.vmUuid, ifKnown: 'leave' });
 }
 
-async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: string): Promise<Vm> {
+interface ReadAsk {
+  host: HostInfo;
+  vmUuid: string;
+  /** What is done if the VM is known, by now, already. */
+  ifKnown: 'replace' | 'leave';
+}
+
+async function readAndStore(
+  deps: VmInventoryDeps,
+  { host, vmUuid, ifKnown }: ReadAsk,
+): Promise<Vm> {
   const domain = await deps.gateway.call(agentAddress(host), agentRoutes.vmDomain, {
     command: { vmUuid },
     deadlineMs: CALL_LIMIT_MS,
@@ -149,6 +160,7 @@ async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: strin
   return deps.store.transaction(async (tx) => {
     const there = await findVm(tx, vmUuid);
     const fields = definitionOf(domain);
+    if (there !== undefined && ifKnown === 'leave') return there;
     if (there !== undefined) {
       await refuseRunElsewhere(deps, there, { host, on: tx });
       await tx.updateTable('vms').set(fields).where('uuid', '=', vmUuid).execute();
@@ -177,14 +189,15 @@ async function readAndStore(deps: VmInventoryDeps, host: HostInfo, vmUuid: strin
 
 /** safety: a fence looks at the disks of the definition; another host's may be an old one. */
 async function refuseRunElsewhere(
-  { ledger, directory }: VmInventoryDeps,
+  { ledger }: VmInventoryDeps,
   vm: Vm,
   { host, on }: { host: HostInfo; on: Queryable },
 ): Promise<void> {
   const elsewhere = (await ledger.openRuns(vm.uuid, on)).find((run) => run.hostUuid !== host.uuid);
   if (elsewhere === undefined) return;
-  const other = await directory.find(elsewhere.hostUuid);
-  const name = other?.name ?? elsewhere.hostUuid;
+  // Through this very transaction: any other read would wait for its end, and it for that read.
+  const hosts = on.selectFrom('hosts').select('name').where('uuid', '=', elsewhere.hostUuid);
+  const name = (await hosts.executeTakeFirst())?.name ?? elsewhere.hostUuid;
   throw new DomainError(
     'CONFLICT',
     `a run of VM ${vm.name} is open on ${name}: import its definition from there`,
@@ -212,7 +225,7 @@ async function importByName(deps: VmInventoryDeps, hostUuid: string, name: strin
   });
   const seen = list.vms.find((vm) => vm.vmUuid === name || vm.name === name);
   if (seen === undefined) throw new DomainError('NOT_FOUND', `host ${host.name} has no VM ${name}`);
-  const vm = await readAndStore(deps, host, seen.vmUuid);
+  const vm = await readAndStore(deps, { host, vmUuid: seen.vmUuid, ifKnown: 'replace' });
   await changed(deps, { hostUuid, bootId: list.bootId, vm: seen });
   return (await findVm(deps.store.db, vm.uuid)) ?? vm;
 }

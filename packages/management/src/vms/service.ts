@@ -6,8 +6,9 @@ import type { HostPresence } from '../hosts/contracts.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { Placer } from '../placement/placer.js';
 import type { Store } from '../store/store.js';
+import type { HostProtection } from './hostProtection.js';
 import type { VmInventory } from './inventory.js';
-import { findVm, type Vm } from './vm.js';
+import { findVm, vmOf, type Vm } from './vm.js';
 
 const GRACEFUL_MS = 60_000;
 const STOP_TIMEOUT_MS = 5 * 60_000;
@@ -19,6 +20,7 @@ export interface VmsServiceDeps {
   dispatch: Dispatch;
   presence: HostPresence;
   placer: Placer;
+  protection: Pick<HostProtection, 'changed'>;
   bus: MessageBus;
 }
 
@@ -34,11 +36,14 @@ export function makeVmsService(deps: VmsServiceDeps): VmsService {
   return {
     importVm: async ({ hostUuid, vm }) => {
       const imported = await deps.inventory.importVm(hostUuid, vm);
+      deps.protection.changed();
       return { vmUuid: imported.uuid };
     },
     protect: async (vmUuid, { level, priority }) => {
+      if (level !== undefined && level !== 'none') await refuseSharedDisk(store, vmUuid);
       const change = { ...(level && { level }), ...(priority && { priority }) };
       if (Object.keys(change).length > 0) await set(vmUuid, change);
+      deps.protection.changed();
     },
     start: (vmUuid, { hostUuid, actor }) => startByPerson(deps, vmUuid, { hostUuid, actor }),
     stop: async (vmUuid, { graceful }) => {
@@ -104,6 +109,32 @@ async function begin(
   if (task.attempt > 0) await tasks.retryNow(task.uuid);
   await dispatch.dispatch(task);
   return { taskUuid: task.uuid };
+}
+
+/**
+ * safety: F34: the hooks refuse a VM with a disk of another protected one, so of two of them neither
+ * could be brought back; and if they ran, both would write.
+ */
+async function refuseSharedDisk(store: Store, vmUuid: string): Promise<void> {
+  const vm = await requireVm(store, vmUuid);
+  const others = await store.db
+    .selectFrom('vms')
+    .selectAll()
+    .where('clusterUuid', '=', vm.clusterUuid)
+    .where('level', '<>', 'none')
+    .where('uuid', '<>', vmUuid)
+    .execute();
+  const mine = new Set(vm.disks.map(({ source }) => source));
+  for (const row of others) {
+    const shared = vmOf(row).disks.find(({ source }) => mine.has(source));
+    if (shared === undefined) continue;
+    throw new DomainError(
+      'CONFLICT',
+      `VM ${vm.name} can't be protected: its disk ${shared.source} belongs to VM ${row.name}, ` +
+        'which is protected already',
+      { vmUuid: row.uuid },
+    );
+  }
 }
 
 async function requireVm(store: Store, vmUuid: string): Promise<Vm> {

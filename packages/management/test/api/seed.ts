@@ -44,6 +44,8 @@ export const hostRow = (uuid: string, name: string) => ({
   livenessReason: '',
   reconnectsEnded: 0,
   connectFailure: null,
+  hookWorking: 1,
+  hookWhy: '',
   quarantinedUntil: null,
   bootId: 'boot-1',
   agentInstance: 'instance-1',

@@ -93,6 +93,10 @@ export class HostView {
   @IsInt() @Min(0) reconnectsEnded = required<number>();
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
+  /** libvirt there refuses starts by hand of protected VMs; null: it was never told. */
+  @Nullable() @IsBoolean() hookWorking: boolean | null = null;
+  /** Why it does not; empty if it does. */
+  @Text(512) hookWhy = '';
   /** The first device of the first level; null: there is none. */
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
   @List(() => PowerLevelView) powerLevels = required<PowerLevelView[]>();

@@ -51,6 +51,8 @@ export class HostReadinessView extends HostRefView {
   /** The first 16 of them, those with a fence line first. */
   @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
   @IsIn(POWER_READINESS) powerDevice = required<PowerReadiness>();
+  /** Its libvirt hook refuses starts by hand of protected VMs; null: it was never told. */
+  @Nullable() @IsBoolean() hookWorking: boolean | null = null;
 }
 
 export class VmReadinessView extends HostRefView {

@@ -1,4 +1,5 @@
 import {
+  memoryHook,
   memoryHostState,
   memoryOrderTokens,
   type AgentPorts,
@@ -36,6 +37,7 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     }),
     libvirt: bound(life, libvirtOf(host, life)),
     libvirtEvents: { open: (signal) => life.items(events.open(signal)) },
+    ...aroundLibvirt(life),
     processes: bound(life, simProcesses(host)),
     state: bound(life, memoryHostState(host.memory, { diskAnswers: () => host.stateDiskAnswers })),
     host: bound(life, hostView(host)),
@@ -70,6 +72,25 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     credentials: keysOnly,
     echo: bound(life, echoCaller(origin)),
     signs: bound(life, simSigns(origin)),
+  };
+}
+
+/** Nobody starts a VM by hand here, and no start leaves a record behind: the hook just works. */
+function aroundLibvirt(life: Life): Pick<AgentPorts, 'libvirtDaemon' | 'statusFiles' | 'hook'> {
+  const { file, lists, caller, probeEveryMs } = memoryHook();
+  return {
+    libvirtDaemon: bound(life, {
+      find: async () => undefined,
+      lookAlikes: async () => 0,
+      signal: async () => false,
+    }),
+    statusFiles: bound(life, { read: async () => undefined, remove: async () => undefined }),
+    hook: {
+      file: bound(life, file),
+      lists: bound(life, lists),
+      caller: bound(life, caller),
+      probeEveryMs,
+    },
   };
 }
 

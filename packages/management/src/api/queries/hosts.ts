@@ -84,7 +84,7 @@ export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
   const rows = await on
     .selectFrom('hosts')
     .select(['hosts.uuid', 'name', 'clusterUuid', 'hypervisor', 'status', 'state'])
-    .select(['liveness', 'agentVersion'])
+    .select(['liveness', 'agentVersion', 'hookWorking', 'hookWhy'])
     .orderBy('name')
     .orderBy('hosts.uuid')
     .execute();
@@ -96,6 +96,13 @@ export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
 function powerReadiness(levels: readonly PowerLevelView[]): PowerReadiness {
   if (levels.length === 0) return 'none';
   return levels.some(({ verified }) => verified) ? 'verified' : 'unverified';
+}
+
+/** A flag of the store as the API tells it. */
+export function hookWorking({
+  hookWorking: flag,
+}: Pick<HostsTable, 'hookWorking'>): boolean | null {
+  return flag === null ? null : flag === 1;
 }
 
 /** The power devices by host, without their parameters (F28). */
@@ -150,6 +157,8 @@ function hostView(row: HostRow, power: ReadonlyMap<string, PowerLevelView[]>): H
     lastSignOfLifeAt: row.lastSignOfLifeAt,
     reconnectsEnded: row.reconnectsEnded,
     connectFailure: row.connectFailure,
+    hookWorking: hookWorking(row),
+    hookWhy: row.hookWhy,
     powerDevice: powerLevels[0]?.devices[0] ?? null,
     powerLevels,
     // Not in the store: `withFencing` fills them in.

@@ -15,7 +15,7 @@ import { alarmsOf } from '../rules/alarms.js';
 import { peersOf, whyNotPeer } from '../rules/protection.js';
 import { beginning } from './events.js';
 import { fencersOf, withFencing, type FencingSeen } from './fencers.js';
-import { allHosts, hostFacts } from './hosts.js';
+import { allHosts, hookWorking, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
 import { allVms, type HaOf } from './vms.js';
@@ -116,6 +116,7 @@ export async function readiness(
         peerCount: peers.length,
         canBeFencedBy: fencersOf(peers, seen.linesTo(host.uuid)),
         powerDevice: host.power,
+        hookWorking: hookWorking(host),
       };
     }),
     vms: vms.map((vm) => ({

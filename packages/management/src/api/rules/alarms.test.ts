@@ -67,6 +67,12 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
   ],
   [{ hosts: [hostWith({ orderTokens: 16 })] }, [], 'F29a: it holds tokens'],
   [
+    { hosts: [hostWith({ hookWorking: false, hookWhy: 'it is gone' })] },
+    ['warning host.hook'],
+    'F34: VMs can be started there by hand',
+  ],
+  [{ hosts: [hostWith({ hookWorking: null })] }, [], 'not told yet, or an older agent'],
+  [
     { vms: [vmWith({ protected: false, protection: 'no proof' })] },
     ['warning vm.unprotected'],
     'D19: red before it matters',

@@ -99,7 +99,7 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
-  return [...lineAlarms(host), ...powerAlarms(host)];
+  return [...lineAlarms(host), ...hookAlarms(host), ...powerAlarms(host)];
 }
 
 function lineAlarms({ uuid, name, noFenceLineSince, orderTokens }: HostView): Alarm[] {
@@ -110,6 +110,14 @@ function lineAlarms({ uuid, name, noFenceLineSince, orderTokens }: HostView): Al
     ...(noFenceLineSince === null ? [] : [{ ...of, kind: 'fence.line.none', text: noLine }]),
     ...(orderTokens === 0 ? [{ ...of, kind: 'fence.tokens.none', text: noToken }] : []),
   ];
+}
+
+function hookAlarms({ uuid: hostUuid, name, hookWorking, hookWhy }: HostView): Alarm[] {
+  if (hookWorking !== false) return [];
+  const text =
+    `the libvirt hook of ${name} does not work: ${hookWhy}; ` +
+    'protected VMs can be started there by hand';
+  return [{ severity: 'warning', kind: 'host.hook', text, hostUuid }];
 }
 
 function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {

@@ -11,6 +11,8 @@ const host = (name: string, changes: Partial<HostFacts> = {}): HostFacts => ({
   state: 'Enabled',
   liveness: 'online',
   agentVersion: '0.1.0',
+  hookWorking: 1,
+  hookWhy: '',
   power: 'none',
   ...changes,
 });
@@ -75,6 +77,20 @@ describe('protected, or why not', () => {
     [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
     [{ ...vm, host: host('h1', { liveness: 'suspect' }) }, hosts, 'active', false, 'h1 is suspect'],
     [vm, [h1], 'active', false, 'no other host of its cluster'],
+    [
+      { ...vm, host: host('h1', { power: 'verified', hookWorking: 0, hookWhy: 'it is gone' }) },
+      hosts,
+      'active',
+      false,
+      'the libvirt hook of h1 does not work: it is gone',
+    ],
+    [
+      { ...vm, host: host('h1', { power: 'verified', hookWorking: null }) },
+      hosts,
+      'active',
+      false,
+      'whether the libvirt hook of h1 works is not known',
+    ],
   ] as const)('%#', (facts, all, mode, expected, text) => {
     const agentDown = { withoutHeartbeat: 'fence' as const };
     const found = protectionRule(all, { mode, preFence: ha.preFence, agentDown })(facts);

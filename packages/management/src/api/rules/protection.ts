@@ -6,7 +6,16 @@ import type { HostsTable } from '../../store/schema.js';
 /** What is known of a host for the question who could fence it. */
 export type HostFacts = Pick<
   HostsTable,
-  'uuid' | 'name' | 'clusterUuid' | 'hypervisor' | 'status' | 'state' | 'liveness' | 'agentVersion'
+  | 'uuid'
+  | 'name'
+  | 'clusterUuid'
+  | 'hypervisor'
+  | 'status'
+  | 'state'
+  | 'liveness'
+  | 'agentVersion'
+  | 'hookWorking'
+  | 'hookWhy'
 > & { power: PowerReadiness };
 
 export interface VmFacts {
@@ -109,10 +118,18 @@ function protectionOf(
     return no('a silent host only raises an alarm (ha.agentDown.withoutHeartbeat is alarm)');
   if (host.liveness !== 'online' && host.liveness !== 'late')
     return no(`${host.name} is ${host.liveness}; its HA task tells more`);
+  // F34: where it does not work, anybody can start the VM a second time.
+  if (host.hookWorking !== 1) return no(whyNoHook(host));
   if (proofs.length === 0) return no(whyNoProof(host, ha.preFence.channels));
   if (!judged.hasDestination) return no('no other host of its cluster could take it');
   const by = proofs.map((proof) => (proof === 'peer' ? 'peer (while its SSH answers)' : proof));
   return { protected: true, text: `if ${host.name} failed: ${by.join(', ')}`, proofs };
+}
+
+function whyNoHook({ name, hookWorking, hookWhy }: HostFacts): string {
+  return hookWorking === null
+    ? `whether the libvirt hook of ${name} works is not known`
+    : `the libvirt hook of ${name} does not work: ${hookWhy}`;
 }
 
 function whyNoProof(host: HostFacts, channels: readonly ChannelName[]): string {

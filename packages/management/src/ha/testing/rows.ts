@@ -28,6 +28,8 @@ export function hostRow(uuid: string, name: string): HostsTable {
     livenessReason: '',
     reconnectsEnded: 0,
     connectFailure: null,
+    hookWorking: 1,
+    hookWhy: '',
     quarantinedUntil: null,
     bootId: null,
     pidNamespace: null,

@@ -4,6 +4,7 @@ import {
   PROTOCOL_VERSION,
   TransportError,
   type FenceLineState,
+  type HookState,
   type ScanLevel,
   type VmSeen,
   type WatchItem,
@@ -52,6 +53,8 @@ export class FakeAgent {
   orderTokens: readonly string[] = [];
   fenceLines: FenceLineState[] = [];
   libvirtAnswered = true;
+  /** What its heartbeats say of the libvirt hook. */
+  hook: HookState | undefined;
   cpuVirtualization = true;
   kvmDevice = true;
   cpus = 8;
@@ -152,12 +155,13 @@ export class FakeAgent {
     this.#sequence += 1;
     const { agentInstance, bootId, agentVersion } = this;
     const whose = this.knowsItself ? { hostUuid: this.hostUuid } : {};
-    const { fenceLines, orderTokens } = this;
+    const { fenceLines, orderTokens, hook } = this;
     return {
       kind,
       sequence: this.#sequence,
       ...{ agentInstance, bootId, agentVersion },
       ...(kind === 'heartbeat' ? { fenceLines, orderTokens: orderTokens.length } : {}),
+      ...(hook === undefined ? {} : { hook }),
       ...whose,
     };
   }

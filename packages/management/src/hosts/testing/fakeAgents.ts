@@ -136,6 +136,8 @@ export class FakeAgents implements AgentGateway {
         return { held: fake.orderTokens.length };
       case agentRoutes.fenceKey.name:
         return fenceKeyOf(fake, command as FenceKeyCmd);
+      case agentRoutes.protect.name:
+        return { hook: { working: true, checkedAgeMs: 0, protectedVms: 0 } };
       case agentRoutes.capacity.name:
         return { cpus: fake.cpus, memoryMiB: fake.memoryMiB, memoryAvailableMiB: fake.memoryMiB };
       case agentRoutes.vmSync.name:

@@ -28,3 +28,6 @@ export function judgedAfterSilenceMs(detect: DetectSettings): number {
   const scanMs = SCAN_ROUND_MS; //           siblings look in parallel, one round
   return silenceMs + tickMs + scanMs;
 }
+
+/** While runs of an older boot are open, the reboot is told again this often, ms. */
+export const REBOOT_REMIND_MS = 5_000;

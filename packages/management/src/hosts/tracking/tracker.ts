@@ -3,7 +3,8 @@ import { agentRoutes, TransportError, type WatchItem } from '@fenceline/protocol
 import type { AgentAddress } from '../agentGateway.js';
 import { agentOf, type Host } from '../host.js';
 import { judgeUp } from './cameUp.js';
-import { BROKEN_AFTER_REFUSALS, roundEveryMs } from './deadlines.js';
+import { BROKEN_AFTER_REFUSALS, REBOOT_REMIND_MS, roundEveryMs } from './deadlines.js';
+import { HookWatch } from './hookWatch.js';
 import { Lane } from './lane.js';
 import { Link } from './link.js';
 import { tryLiveness } from './livenessWrites.js';
@@ -17,8 +18,6 @@ import { startWatchLoop, type StreamEnd, type WatchLoop } from './watchLoop.js';
 const PING_MS = 1_500;
 /** Without a stream, the VMs are listed with each n-th ping. */
 const PINGS_PER_LIST = 3;
-/** While runs of an older boot are open, the reboot is told again this often, ms. */
-const REBOOT_REMIND_MS = 5_000;
 
 type Identity = Pick<WatchItem, 'agentInstance' | 'agentVersion' | 'bootId' | 'hostUuid'>;
 
@@ -30,6 +29,7 @@ export class Tracker {
   readonly #lane: Lane;
   readonly #mailbox: Mailbox;
   readonly #lists: VmLists;
+  readonly #hook: HookWatch;
   readonly #loop: WatchLoop;
   readonly #stopping = new AbortController();
   #known: Pick<Host, 'agentInstance' | 'agentVersion'>;
@@ -58,6 +58,7 @@ export class Tracker {
     this.#lastItemMs = deps.watchfulMs();
     this.link = new Link(this.#lastItemMs, host.bootId !== null);
     this.#lane = new Lane({ clock, log }, hostUuid);
+    this.#hook = new HookWatch({ ...deps, lane: this.#lane }, hostUuid);
     const address = (): Promise<AgentAddress> => deps.repository.get(hostUuid).then(agentOf);
     const overflowed = (): void => this.#lists.read();
     this.#mailbox = new Mailbox({ clock, log, listener: deps.listener, overflowed });
@@ -125,8 +126,8 @@ export class Tracker {
     if (item.kind === 'heartbeat') {
       this.link.beat(this.#lastItemMs);
       this.deps.presence.setHeartbeat(this.hostUuid, item);
-    }
-    if (item.kind === 'vm' && item.vm !== undefined) this.#lists.changed(item.bootId, item.vm);
+    } else if (item.vm !== undefined) this.#lists.changed(item.bootId, item.vm);
+    this.#hook.seen(item.hook);
     // Only now: the boot that the list is compared with has been heard.
     if (this.#listWanted) this.#lists.read();
     this.#listWanted = false;
