@@ -19,7 +19,7 @@ const disks = [
 /** Samples of the routes by which hosts get ready to fence each other. */
 export const readySamples: Pick<
   Samples<typeof agentRoutes>,
-  'fenceKey' | 'fenceLines' | 'orderTokens'
+  'fenceKey' | 'fenceLines' | 'orderTokens' | 'protect'
 > = {
   fenceKey: {
     request: { step: 'switch', fencePublicKey: KEY },
