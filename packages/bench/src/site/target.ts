@@ -1,0 +1,14 @@
+import { FenceTarget } from '@fenceline/protocol';
+import type { BenchHost } from './site.js';
+
+/** A suspect as the server describes it to a peer, with a sibling as the control. */
+export function targetOf(suspect: BenchHost, control: BenchHost): FenceTarget {
+  const { host, hostUuid, hostKey } = suspect;
+  return Object.assign(new FenceTarget(), {
+    targetHostUuid: hostUuid,
+    targetHostIp: host.address,
+    targetAddresses: [host.address],
+    targetHostKeys: [hostKey],
+    controls: [{ hostUuid: control.hostUuid, addresses: [control.host.address] }],
+  });
+}
