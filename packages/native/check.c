@@ -132,9 +132,10 @@ static void check_libvirt(void) {
   CHECK(EPOCH("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run epoch='9x'/>") == -1);
   CHECK(EPOCH("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run epoch='9") == -1);
   char name[MAX_NAME];
-  CHECK(libvirt_side_file("5-my-web-fs0-fs.pid", name, sizeof name) && strcmp(name, "my-web") == 0);
-  CHECK(libvirt_side_file("5-web-ua-x-fs.pid", name, sizeof name) && strcmp(name, "web") == 0);
-  CHECK(!libvirt_side_file("web.xml", name, sizeof name) && !libvirt_side_file("5--fs.pid", name, sizeof name));
+  int64_t domain;
+  CHECK(libvirt_side_file("5-my-web-fs0-fs.pid", &domain, name, sizeof name) && strcmp(name, "my-web") == 0 && domain == 5);
+  CHECK(libvirt_side_file("5-web-ua-x-fs.pid", &domain, name, sizeof name) && strcmp(name, "web") == 0);
+  CHECK(!libvirt_side_file("web.xml", &domain, name, sizeof name) && !libvirt_side_file("5--fs.pid", &domain, name, sizeof name));
 }
 
 int main(void) {

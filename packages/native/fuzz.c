@@ -55,6 +55,7 @@ static void run(struct order *order, const char *text, size_t n) {
   struct named named;
   unsigned flags;
   char name[MAX_NAME];
+  int64_t domain;
   order_hello(text, n);
   order->vms = order->all_disks = order->used = 0;
   if (!order_vm(order, text, n)) {
@@ -74,7 +75,7 @@ static void run(struct order *order, const char *text, size_t n) {
   libvirt_status_epoch(text, n, 12, VM);
   char *file = malloc(n + 1);
   memcpy(file, text, n), file[n] = 0;
-  libvirt_side_file(file, name, sizeof name);
+  libvirt_side_file(file, &domain, name, sizeof name);
   free(file);
 }
 int main(int argc, char **argv) {

@@ -110,11 +110,12 @@ int64_t libvirt_status_epoch(const char *text, size_t length, int pid, const cha
   return -1;
 }
 
-bool libvirt_side_file(const char *file, char *name, size_t room) {
+bool libvirt_side_file(const char *file, int64_t *domain, char *name, size_t room) {
   const char *dash = file;
   while (*dash >= '0' && *dash <= '9') dash++;
   size_t n = strlen(file);
   if (dash == file || *dash != '-' || n < 8 || strcmp(file + n - 7, "-fs.pid") != 0) return false;
+  if (!number_parse(file, (size_t)(dash - file), domain)) return false;
   const char *begin = dash + 1, *end = file + n - 7, *alias = NULL;
   for (const char *c = begin; c < end; c++) {
     if (strncmp(c, "-ua-", 4) == 0 && c + 4 < end) alias = c;

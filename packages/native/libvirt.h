@@ -11,5 +11,5 @@ void libvirt_answer(const struct order *order, const char *out, size_t out_lengt
 bool libvirt_refused(const char *err, size_t length);
 /** Epoch in libvirt's status file, if it is that of this process and VM; -1 otherwise. */
 int64_t libvirt_status_epoch(const char *text, size_t length, int pid, const char *uuid);
-/** "N-NAME-fs0-fs.pid" → NAME; false for another file. */
-bool libvirt_side_file(const char *file, char *name, size_t room);
+/** "N-NAME-fs0-fs.pid" → N, NAME; false for another file. */
+bool libvirt_side_file(const char *file, int64_t *domain, char *name, size_t room);

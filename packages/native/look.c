@@ -15,9 +15,9 @@ enum { MAX_SIDES = 2 * MAX_VMS, MAX_SIDE_FILES = 2 * MAX_VMS };
 
 static struct record records[MAX_VMS];
 static uint8_t has_record[8192]; /* a bit for each pid modulo 65536: most processes have no record */
-static struct { struct key key; enum side side; struct uuid vm; char name[MAX_NAME]; } sides[MAX_SIDES];
+static struct { struct key key; enum side side; struct uuid vm; int64_t domain; char name[MAX_NAME]; } sides[MAX_SIDES];
 static uint32_t side_count;
-static struct { int pid; char name[MAX_NAME]; } side_files[MAX_SIDE_FILES];
+static struct { int pid; int64_t domain; char name[MAX_NAME]; } side_files[MAX_SIDE_FILES];
 static uint32_t side_file_count;
 static char cmdline[MAX_CMDLINE], file_text[MAX_CMDLINE];
 
@@ -70,7 +70,7 @@ static void read_side_file(const char *name) {
   char path[400], text[32];
   size_t n;
   if (side_file_count == MAX_SIDE_FILES ||
-      !libvirt_side_file(name, side_files[side_file_count].name, MAX_NAME)) return;
+      !libvirt_side_file(name, &side_files[side_file_count].domain, side_files[side_file_count].name, MAX_NAME)) return;
   snprintf(path, sizeof path, "/run/libvirt/qemu/%s", name);
   if (read_text(path, text, sizeof text - 1, &n) != SEEN) return;
   int64_t pid;
@@ -158,6 +158,7 @@ static void note_side(struct table *t, struct key key, const struct named *named
   sides[side_count].key = key;
   sides[side_count].side = named->side;
   sides[side_count].vm = named->side_vm;
+  sides[side_count].domain = named->domain;
   strcpy(sides[side_count++].name, named->side_name);
 }
 
@@ -240,10 +241,19 @@ static void look_at(struct table *t, int pid) {
   else look_at_named(t, key, &s, &named, n == sizeof cmdline);
 }
 
-static int vm_by_name(const struct table *t, const char *name, bool *several) {
+/** Has this VM a qemu that bears this number of libvirt's? */
+static bool has_domain(const struct table *t, uint32_t v, int64_t domain) {
+  for (uint32_t i = 0; i < t->processes; i++)
+    if (t->process[i].vm == (int)v && domain >= 0 && t->process[i].domain == domain) return true;
+  return false;
+}
+static int vm_by_name(const struct table *t, const char *name, int64_t domain, bool *several) {
   int found = -1;
   for (uint32_t v = 0; v < t->order->vms; v++) {
-    if (!t->vm[v].name[0] || !is_name_of_side(name, t->vm[v].name)) continue;
+    /* safety: I3: libvirt cuts names in its paths: a cut name is this VM's only with the number of its qemu */
+    if (!t->vm[v].name[0] || !is_name_of_side(name, t->vm[v].name) ||
+        (strcmp(name, t->vm[v].name) != 0 && !has_domain(t, v, domain)))
+      continue;
     if (found >= 0) *several = true;
     found = (int)v;
   }
@@ -252,9 +262,9 @@ static int vm_by_name(const struct table *t, const char *name, bool *several) {
 static int vm_of_side(const struct table *t, uint32_t i, bool *several) {
   int vm = -1;
   if (sides[i].side == SIDE_BY_VM) return order_find(t->order, sides[i].vm);
-  if (sides[i].side == SIDE_BY_NAME) vm = vm_by_name(t, sides[i].name, several);
+  if (sides[i].side == SIDE_BY_NAME) vm = vm_by_name(t, sides[i].name, sides[i].domain, several);
   for (uint32_t f = 0; vm < 0 && f < side_file_count; f++)
-    if (side_files[f].pid == sides[i].key.pid) vm = vm_by_name(t, side_files[f].name, several);
+    if (side_files[f].pid == sides[i].key.pid) vm = vm_by_name(t, side_files[f].name, side_files[f].domain, several);
   return vm;
 }
 /** Side processes are older than their qemu and come first in a pass: whose they are is decided after it. */

@@ -25,7 +25,7 @@ function packagesOf(): PackageFacts[] {
     });
 }
 
-/** A native package has no package.json. */
+/** Not every folder is a package, and a file may go between the listing and the reading. */
 function readOr(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');

@@ -130,8 +130,10 @@ iputils-ping           signs of life
 nftables               network faults
 util-linux             namespaces
 procps                 looking at processes in the hosts
-gcc                    helpers of the lab are compiled
-libc6-dev              helpers of the lab are compiled
+gcc                    the fence program and helpers of the lab are compiled
+libc6-dev              the fence program and helpers of the lab are compiled
+make                   the fence program is built
+strace                 what the fence program asks of the kernel is checked
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled
 libfuse3-dev           storage that can hang

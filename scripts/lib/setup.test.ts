@@ -180,7 +180,7 @@ describe('need_debian', () => {
     );
     const { status, said } = await setUp();
     expect(status).toBe(0);
-    expect(said).toContain('gcc: helpers of the lab are compiled');
+    expect(said).toContain('gcc: the fence program and helpers of the lab are compiled');
     expect(said).not.toContain('openssl');
     expect(apt().map((call) => call.replace(/-o \S+ /g, ''))).toEqual([
       'apt-get -q update',

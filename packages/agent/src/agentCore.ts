@@ -17,6 +17,9 @@ import {
 } from '@fenceline/protocol';
 import { makeLocalFence } from './fence/localFence.js';
 import { gatedDialer } from './fence/loginGate.js';
+import { fenceRoutes } from './fence/fenceRoutes.js';
+import { makeFenceLines, type FenceLines } from './fence/lines/fenceLines.js';
+import type { OrderTokens } from './fence/orderTokens.js';
 import { makePeerFence, type PeerFence } from './fence/peerFence.js';
 import type { FenceProgramRunner } from './fence/programSession.js';
 import type { SignsOfLife } from './fence/signsOfLife.js';
@@ -45,7 +48,9 @@ export interface AgentPorts {
   state: HostState;
   host: HostView;
   fenceAccess: FenceAccess;
-  /** Logins to a suspect. */
+  /** Order tokens that let siblings' orders through on this host. */
+  orderTokens: OrderTokens;
+  /** Logins to a suspect, and to neighbours. */
   dialer: SshDialer;
   /** The fence program on this very host. */
   fenceProgram: FenceProgramRunner;
@@ -76,17 +81,19 @@ export function composeAgent(ports: AgentPorts): AgentCore {
   const hostUuid = hostUuidOf(ports.state);
   const localFence = makeLocalFence({ ...ports, runner: ports.fenceProgram, hostUuid });
   const vms = vmRoutes({ ...ports, tracker, localFence });
-  const peer = peerFence(ports, hostUuid);
+  const lines = fenceLines(ports);
+  const tokens = ports.orderTokens;
+  const peer = peerFence({ ...ports, lines }, hostUuid);
   const watch = (command: WatchCmd, signal: AbortSignal): AsyncIterable<WatchItem> =>
     watchHost(
-      { ...ports, tracker, agentInstance, hostUuid },
+      { ...ports, tracker, agentInstance, hostUuid, lines, tokens },
       command,
       AbortSignal.any([signal, stopping.signal]),
     );
   const handlers: Handlers<typeof agentRoutes & typeof agentStreams> = {
     ...hostRoutes({ ...ports, agentInstance, hostUuid }),
     ...vms.handlers,
-    ...peer,
+    ...fenceRoutes({ peer, lines, tokens }),
     scanHost: (command, { signal }) => scanHost(ports, command, signal),
     watch: (command, { signal }) => watch(command, signal),
   };
@@ -111,7 +118,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       await tracker.stop();
       const waited = new AbortController();
       const limit = sleep(ports.clock, STOP_WAIT_MS, waited.signal).catch(() => undefined);
-      await Promise.race([vms.idle(), limit]);
+      await Promise.race([Promise.all([vms.idle(), lines.stop()]), limit]);
       waited.abort(new Error('stopped'));
     },
   };
@@ -120,7 +127,20 @@ export function composeAgent(ports: AgentPorts): AgentCore {
 /** sshd drops logins above MaxStartups (10 by default), so few at once and that class again. */
 const LOGINS = { maxParallel: 8, maxAttempts: 4 } as const;
 
-function peerFence(ports: AgentPorts, hostUuid: () => Promise<string | undefined>): PeerFence {
+/** Of their own, so that lines that are laid again never make a fence wait. */
+const LINE_LOGINS = { maxParallel: 2, maxAttempts: 1 } as const;
+
+function fenceLines(ports: AgentPorts): FenceLines {
+  return makeFenceLines({
+    ...ports,
+    dialer: gatedDialer(ports.dialer, { ...ports, ...LINE_LOGINS }),
+  });
+}
+
+function peerFence(
+  ports: AgentPorts & { lines: FenceLines },
+  hostUuid: () => Promise<string | undefined>,
+): PeerFence {
   return makePeerFence({
     ...ports,
     dialer: gatedDialer(ports.dialer, { ...ports, ...LOGINS }),

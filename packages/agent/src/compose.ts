@@ -9,6 +9,7 @@ import {
 import { composeAgent, type AgentPorts } from './agentCore.js';
 import type { AgentConfig } from './config.js';
 import { fileFenceAccess } from './fence/adapters/fileFenceAccess.js';
+import { fileOrderTokens } from './fence/adapters/fileOrderTokens.js';
 import { localProgram } from './fence/adapters/localProgram.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
@@ -61,15 +62,14 @@ async function realPorts(
   const { runDir, stateDir, host, libvirt } = config;
   const { uri, virsh, timeoutMs } = libvirt;
   const clock = systemClock;
+  const program = { stateDir, runDir, libvirtUri: uri };
   const fenceAccess = fileFenceAccess({
-    stateDir,
-    runDir,
-    libvirtUri: uri,
+    ...program,
     authorizedKeysFile: host.authorizedKeys,
   });
   // Both at once, so that a first start shows what is wrong with the state directory.
   await fenceAccess.privateKey();
-  await fenceAccess.installProgram();
+  log.info('fence program installed', { ...(await fenceAccess.installProgram()) });
   return {
     clock,
     random: systemRandom,
@@ -80,14 +80,9 @@ async function realPorts(
     state: fileHostState({ runDir, stateDir }),
     host: linuxHost(host),
     fenceAccess,
+    orderTokens: fileOrderTokens(runDir),
     dialer: ssh2Dialer({ clock, privateKey: () => fenceAccess.privateKey() }),
-    fenceProgram: localProgram({
-      clock,
-      programFile: fenceAccess.programFile,
-      runDir,
-      stateDir,
-      libvirtUri: uri,
-    }),
+    fenceProgram: localProgram({ clock, ...program }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
   };

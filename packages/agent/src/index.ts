@@ -1,4 +1,5 @@
 export * from './agentCore.js';
+export * from './fence/orderTokens.js';
 export * from './fence/programSession.js';
 export * from './fence/signsOfLife.js';
 export * from './fence/sshDialer.js';

@@ -4,6 +4,7 @@ import { dashed, DomainError, FenceVmsFromPeerRsp, type FenceVm } from '@fenceli
 import {
   emptyHostMemory,
   memoryHostState,
+  memoryOrderTokens,
   type AgentPorts,
   type DomainEvent,
   type HostMemory,
@@ -126,9 +127,12 @@ export class FakeHost {
       },
       fenceAccess: {
         publicKey: async () => `ssh-ed25519 ${'A'.repeat(68)}`,
-        install: async (siblings) =>
-          void this.trace.push(`install ${siblings.map((one) => one.hostUuid).join()}`),
+        install: async (siblings, { orderTokens } = { orderTokens: false }) =>
+          void this.trace.push(
+            `install ${siblings.map((one) => one.hostUuid).join()}${orderTokens ? ' tokens' : ''}`,
+          ),
       },
+      orderTokens: memoryOrderTokens(this.memory.run.orderTokens),
       dialer: { dial: async () => ({ ok: false, failure: 'connectTimeout', stages: [] }) },
       fenceProgram: { start: () => Promise.reject(new Error('no fence program here')) },
       echo: { echo: () => Promise.reject(new Error('silent')) },

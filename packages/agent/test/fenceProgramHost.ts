@@ -8,7 +8,15 @@ import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 // runs there: a bash that plays the host, fake qemus (a process with qemu's arguments) and a virsh
 // that says what the test wants. Everything ends with the namespace.
 
-export const PROGRAM = join(import.meta.dirname, '../src/fence/program/fenceline-fence');
+export const BASH_PROGRAM = join(import.meta.dirname, '../src/fence/program/fenceline-fence');
+const NATIVE = join(import.meta.dirname, '../../native');
+const PROGRAMS = {
+  bash: BASH_PROGRAM,
+  native: join(NATIVE, 'build/fenceline-fence'),
+  /** The native one, dynamic: calls of it can be made to fail (packages/native/test/inject.c). */
+  dynamic: join(NATIVE, 'build/dynamic/fenceline-fence'),
+};
+export type Program = keyof typeof PROGRAMS;
 export const VM = '11111111-2222-3333-4444-555555555555';
 export const OTHER = '11111111-2222-3333-4444-555555555556';
 export const HOST = 'aaaaaaaa-2222-3333-4444-555555555555';
@@ -45,7 +53,7 @@ const PREAMBLE = `
 set -u
 export SANDBOX=$PWD FENCELINE_RUN_DIR=$PWD/run FENCELINE_STATE_DIR=$PWD/state
 export FENCELINE_PATH=$PWD/bin:/usr/sbin:/usr/bin:/sbin:/bin
-VM=${VM} OTHER=${OTHER}
+VM=${VM} OTHER=${OTHER} WORDS=
 SPIN='exec {f}<> <(:); while :; do read -t 1000 -u $f; done'
 qemu() { ( exec -a /usr/bin/qemu-system-x86_64 bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
 named() { local name=$1; shift; ( exec -a "$name" bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
@@ -56,11 +64,15 @@ order() { # EPOCH DISKS… (extra head words in HEAD)
   local epoch=$1; shift
   printf '%s\\n' 'fenceline-peer 1' "\${MODE:-fence} ${NONCE} token=- deadline_ms=\${DEADLINE:-5000} vms=1 grace_ms=\${GRACE:-20} \${HEAD:-}" "vm $VM epoch=$epoch $*"
 }
-fence() { order "$@" | ${PROGRAM}; }
+fence() { order "$@" | $PROGRAM $WORDS; }
 alive() { kill -0 "$1" 2>/dev/null && [[ $(cut -d' ' -f3 /proc/$1/stat) != Z ]] && echo "alive $2" || echo "gone $2"; }
 `;
 
 export interface HostScript {
+  /**
+   * `$PROGRAM` in it is the program under test, `$WORDS` its arguments in `fence`; of `$BREAKABLE`
+   * calls can be made to fail by LD_PRELOAD.
+   */
   script: string;
   virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
   /** Pid 1 of the namespace gets these arguments: a process that SIGKILL from inside can't end. */
@@ -165,7 +177,6 @@ DIR *opendir(const char *path) {
 }`;
 
 let tools = '';
-export const haveGcc = spawnSync('gcc', ['--version']).status === 0;
 const asRoot = process.getuid?.() === 0;
 const UNSHARE = [
   ...(asRoot ? [] : ['--user', '--map-root-user']),
@@ -176,28 +187,44 @@ const UNSHARE = [
 ];
 const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
 
-/** The tools that some tests play with; to be called in every file of tests. */
+/** The tools and programs that tests play with; to be called in every file of tests. */
 export function useTools(): void {
-  beforeAll(makeTools);
+  beforeAll(makeTools, 60_000);
   afterAll(() => rmSync(tools, { recursive: true, force: true }));
 }
 
+/** Without a compiler this fails, and says so: nothing is left out in silence. */
 function makeTools(): void {
   tools = mkdtempSync(join(tmpdir(), 'fence-tools-'));
-  for (const [name, source] of haveGcc
-    ? Object.entries({ ZOMBIE_LEADER, ENDING_LEADER, WIPED })
-    : []) {
+  // Several files of tests come here at once.
+  mkdirSync(join(NATIVE, 'build'), { recursive: true });
+  build('flock', [
+    join(NATIVE, 'build'),
+    'make',
+    '-sC',
+    NATIVE,
+    'build/fenceline-fence',
+    'dynamic',
+  ]);
+  for (const [name, source] of Object.entries({ ZOMBIE_LEADER, ENDING_LEADER, WIPED })) {
     writeFileSync(join(tools, `${name}.c`), source);
-    const args = ['-O1', '-pthread', '-o', join(tools, name), join(tools, `${name}.c`)];
-    expect(spawnSync('gcc', args).status).toBe(0);
+    build('gcc', ['-O1', '-pthread', '-o', join(tools, name), join(tools, `${name}.c`)]);
   }
   writeFileSync(join(tools, 'ENOMEM.c'), ENOMEM);
-  const lib = ['-shared', '-fPIC', '-o', join(tools, 'ENOMEM.so'), join(tools, 'ENOMEM.c'), '-ldl'];
-  if (haveGcc) expect(spawnSync('gcc', lib).status).toBe(0);
+  const library = ['-o', join(tools, 'ENOMEM.so'), join(tools, 'ENOMEM.c'), '-ldl'];
+  build('gcc', ['-shared', '-fPIC', ...library]);
+}
+
+function build(tool: string, words: string[]): void {
+  const { status, stderr, error } = spawnSync(tool, words, { encoding: 'utf8' });
+  expect([tool, status, error?.message ?? stderr]).toEqual([tool, 0, '']);
 }
 
 /** Runs a script that plays a host; resolves with the lines that it and the program said. */
-export async function play(options: HostScript): Promise<{ out: string[]; dir: string }> {
+async function play(
+  program: Program,
+  options: HostScript,
+): Promise<{ out: string[]; dir: string }> {
   const dir = mkdtempSync(join(tmpdir(), 'fence-host-'));
   try {
     for (const name of ['run', 'state', 'bin']) mkdirSync(join(dir, name));
@@ -207,13 +234,17 @@ export async function play(options: HostScript): Promise<{ out: string[]; dir: s
     chmodSync(join(dir, 'bin/virsh'), 0o755);
     writeFileSync(join(dir, 'img'), 'data');
     const script = join(dir, 'script');
-    writeFileSync(script, `${PREAMBLE}\nTOOLS=${tools}\n${options.script}\n`);
+    writeFileSync(script, `${PREAMBLE}\n${variables(program)}\n${options.script}\n`);
     const out = await inNamespace(dir, command(script, options.unkillable));
     return { out, dir };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
+
+const variables = (program: Program): string =>
+  `TOOLS=${tools} INJECT=${NATIVE}/build/inject.so PROGRAM=${PROGRAMS[program]} ` +
+  `BREAKABLE=${PROGRAMS[program === 'native' ? 'dynamic' : program]}`;
 
 function command(script: string, unkillable: HostScript['unkillable']): string[] {
   const asQemu = (file: string): string[] => [
@@ -250,7 +281,16 @@ export const linesOf = (out: string[], word: string): string[] =>
   out.filter((line) => line.startsWith(`${word} `));
 export const DISK = 'disk=file:$PWD/img';
 
-/** What needs processes of its own: a pid namespace, as root or in a user namespace. */
-export const onRealProcesses: (name: string, tests: () => void) => void = canUnshare
-  ? describe
-  : describe.skip;
+type Play = (options: HostScript) => Promise<{ out: string[]; dir: string }>;
+
+/** Tests with processes of their own: a pid namespace, as root or in a user namespace. */
+export function onProgram(program: Program, name: string, tests: (play: Play) => void): void {
+  const where = canUnshare ? describe : describe.skip;
+  where(`${name} (${program})`, () => tests((options) => play(program, options)));
+}
+
+/** The same tests for the program in bash and the native one: they answer alike. */
+export function onBothPrograms(name: string, tests: (play: Play) => void): void {
+  onProgram('bash', name, tests);
+  onProgram('native', name, tests);
+}

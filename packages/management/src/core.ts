@@ -8,6 +8,11 @@ import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
 import { makePowerControl } from './fencing/powerControl.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
+import {
+  makeFencingReadiness,
+  readinessExtensions,
+  type FencingReadiness,
+} from './fencing/readiness.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
@@ -71,8 +76,14 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const { store, clock, log, events } = ports;
   const bus = makeMessageBus(clock, log);
   const directory = makeHostDirectory(store);
-  const hosts = makeHosts({ ...ports, bus, power: ports.powerDevice, owner: ports.node });
-  const base = { ...ports, bus, directory, hosts, presence: hosts.presence };
+  const hosts = makeHosts({
+    ...{ ...ports, bus, power: ports.powerDevice, owner: ports.node },
+    extensions: readinessExtensions(() => readiness),
+  });
+  const { presence, repository } = hosts;
+  const readiness = makeFencingReadiness({ ...ports, presence, repository });
+  const { lines, tokens } = readiness;
+  const base = { ...ports, lines, tokens, bus, directory, hosts, presence };
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
@@ -102,10 +113,12 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     ledger,
     start: async () => {
       await hosts.start(listener);
+      readiness.start();
       await dispatch.start();
     },
     stop: async () => {
       dispatch.stop();
+      await readiness.stop();
       await hosts.stop();
       await bus.idle();
     },
@@ -115,7 +128,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
 /** Starts and stops of one VM wait for each other. */
 const vmQueue = ({ vmUuid }: { vmUuid: string }): string => `vm:${vmUuid}`;
 
-interface Base extends CorePorts {
+interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
   bus: MessageBus;
   directory: HostDirectory;
   hosts: Hosts;

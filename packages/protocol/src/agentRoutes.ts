@@ -4,6 +4,7 @@ import {
   FenceVmsFromPeerCmd,
   FenceVmsFromPeerRsp,
 } from './fence.js';
+import * as line from './fenceLine.js';
 import * as host from './host.js';
 import { Nothing, route, streamRoute } from './route.js';
 import * as vm from './vm.js';
@@ -41,6 +42,24 @@ export const agentRoutes = {
     response: host.ConnectHostRsp,
     roles: server,
     summary: 'Make the host part of its cluster: identity, fence keys of its siblings.',
+  }),
+  fenceLines: route({
+    name: 'fenceLines',
+    method: 'POST',
+    path: '/host/fence/lines',
+    request: line.FenceLinesCmd,
+    response: line.FenceLinesRsp,
+    roles: server,
+    summary: 'Keep a standing fence line to exactly these neighbours.',
+  }),
+  orderTokens: route({
+    name: 'orderTokens',
+    method: 'POST',
+    path: '/host/fence/tokens',
+    request: line.OrderTokensCmd,
+    response: line.OrderTokensRsp,
+    roles: server,
+    summary: 'Deposit one-time order tokens: each lets one order of a sibling through.',
   }),
   echo: route({
     name: 'echo',

@@ -15,7 +15,11 @@ import {
 import { Rsp } from './envelope.js';
 import { Address, Epoch, List, Nullable, Optional, Port, required, Text, Uuid } from './rules.js';
 
-const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
+export const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
+
+/** 128 bits, lower-case hex: lets one order through (F29a). Secret. */
+export const ORDER_TOKEN = /^[0-9a-f]{32}$/;
+const TOKEN_RULE = '$property must be 32 lower-case hex digits';
 
 /** How many VMs one fence command may carry (F17). */
 export const MAX_VMS_PER_FENCE = 500;
@@ -115,6 +119,13 @@ export class FenceTarget {
   @IsInt() @Min(100) @Max(60_000) connectTimeoutMs = 3_500;
   /** Milliseconds between `virsh destroy` and SIGKILL. */
   @IsInt() @Min(0) @Max(60_000) killGraceMs = 300;
+  /** Lets this one order through on the suspect (F29a). Secret; absent: it asks for none. */
+  @Optional() @Matches(ORDER_TOKEN, { message: TOKEN_RULE }) orderToken?: string;
+  /**
+   * For a second order of the same call: a login anew beside a fence line that gives no answer, or
+   * after a refused token. Secret.
+   */
+  @Optional() @Matches(ORDER_TOKEN, { message: TOKEN_RULE }) spareOrderToken?: string;
   @Optional() @Text(128) taskId?: string;
 }
 

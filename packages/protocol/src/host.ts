@@ -43,6 +43,8 @@ export class ConnectHostCmd {
   @Optional()
   @List(() => KnownRun, 8_192)
   runs?: KnownRun[];
+  /** Orders of siblings need a token of this host's (F29a); absent: they need none. */
+  @Optional() @IsBoolean() orderTokens?: boolean;
 }
 
 export class ConnectHostRsp extends Rsp {

@@ -19,6 +19,7 @@ export * from './decorators.js';
 export * from './envelope.js';
 export * from './errors.js';
 export * from './fence.js';
+export * from './fenceLine.js';
 export * from './host.js';
 export * from './nested.js';
 export * from './route.js';

@@ -1,5 +1,6 @@
 import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
-import { NumberInQuery, Optional, Part, Text, Uuid } from './rules.js';
+import { FenceLineState, MAX_LINES, MAX_ORDER_TOKENS } from './fenceLine.js';
+import { List, NumberInQuery, Optional, Part, Text, Uuid } from './rules.js';
 import { VmSeen } from './vm.js';
 
 export class WatchCmd {
@@ -21,6 +22,10 @@ export class WatchItem {
   @Optional() @Uuid() hostUuid?: string;
   /** Heartbeats: load average over one minute. */
   @Optional() @IsNumber() load1?: number;
+  /** Heartbeats: the fence lines that this host keeps to others (F27). */
+  @Optional() @List(() => FenceLineState, MAX_LINES) fenceLines?: FenceLineState[];
+  /** Heartbeats: order tokens that this host holds (F29a). */
+  @Optional() @IsInt() @Min(0) @Max(MAX_ORDER_TOKENS) orderTokens?: number;
   /** VM events: what is true now. */
   @Optional() @Part(() => VmSeen) vm?: VmSeen;
 }

@@ -4,7 +4,9 @@
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   common: ['protocol'],
-  agent: ['protocol', 'common'],
+  /** C programs; the agent carries what is built of them. */
+  native: [],
+  agent: ['protocol', 'common', 'native'],
   management: ['protocol', 'common'],
   cli: ['protocol', 'common'],
   lab: ['protocol', 'common'],

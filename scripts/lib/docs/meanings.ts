@@ -23,8 +23,12 @@ export const serverMeanings: Meanings = {
   'ha.preFence.connectTimeoutMs': 'Connecting to a suspect and signs of life together.',
   'ha.preFence.crossCluster': 'Hosts of other clusters may fence, too.',
   'ha.preFence.killGraceMs': 'Between `virsh destroy` and SIGKILL.',
+  'ha.preFence.orderTokens':
+    'One-time tokens that each host holds for orders of its siblings, renewed after use; a stolen fence key alone kills nothing. 0: none are asked for. A change from or to 0 is in force on a host with its next connect (`fenceline host reconnect`).',
   'ha.preFence.channels':
     'Ways to a proof that may be used (`peer`, `own-agent`, `power`). They run side by side; the order is that of refusals.',
+  'ha.fenceLine.perHost':
+    'Standing sessions to each host, kept by as many of its siblings, so that it can be fenced where a new login is impossible. 0: none.',
   'ha.detect.heartbeatEveryMs': 'Heartbeats from agent to server.',
   'ha.detect.silentAfterMs':
     'Silence that makes a suspect; at least three heartbeats, or the server does not start.',

@@ -1,9 +1,16 @@
 import { expect, test } from '@jest/globals';
 import type { SiblingKey } from '@fenceline/protocol';
 import { renderAuthorizedKeys } from './authorizedKeys.js';
+import { forcedCommand } from './programCommand.js';
 
 const KEY = `ssh-ed25519 ${'A'.repeat(68)}`;
-const PROGRAM = '/var/lib/fenceline/agent/bin/fenceline-fence';
+const PROGRAM = {
+  runDir: '/run/fenceline',
+  stateDir: '/var/lib/fenceline/agent',
+  libvirtUri: 'qemu:///system',
+  orderTokens: true,
+};
+const COMMAND = forcedCommand(PROGRAM, PROGRAM);
 const sibling = (n: number, over: Partial<SiblingKey> = {}): SiblingKey => ({
   hostUuid: `aaaaaaaa-2222-3333-4444-55555555555${n}`,
   addresses: [`10.77.1.1${n}`, `fe80::${n}`],
@@ -11,7 +18,7 @@ const sibling = (n: number, over: Partial<SiblingKey> = {}): SiblingKey => ({
   ...over,
 });
 const entry = (n: number): string =>
-  `restrict,from="10.77.1.1${n},fe80::${n}",command="${PROGRAM}" ${KEY}` +
+  `restrict,from="10.77.1.1${n},fe80::${n}",command="${COMMAND}" ${KEY}` +
   ` fenceline:aaaaaaaa-2222-3333-4444-55555555555${n}`;
 const FOREIGN = [
   '# an administrator wrote this',
@@ -50,6 +57,13 @@ test.each([
   expect(() => renderAuthorizedKeys('', [sibling(1, over)], PROGRAM)).toThrow();
 });
 
-test('F29: a program path that a shell would read otherwise is refused', () => {
-  expect(() => renderAuthorizedKeys('', [sibling(1)], '/var/lib/x; sh')).toThrow();
+test('F29: a folder that a shell would read otherwise is refused', () => {
+  const program = { ...PROGRAM, stateDir: '/var/lib/x; sh' };
+  expect(() => renderAuthorizedKeys('', [sibling(1)], program)).toThrow('a shell reads');
+});
+
+test('F29a: an entry without order tokens does not ask for them', () => {
+  const text = renderAuthorizedKeys('', [sibling(1)], { ...PROGRAM, orderTokens: false });
+  expect(text).not.toContain('--tokens');
+  expect(renderAuthorizedKeys(text, [sibling(1)], PROGRAM).match(/--tokens/g)).toHaveLength(2);
 });

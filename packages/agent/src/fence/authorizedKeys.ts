@@ -1,36 +1,36 @@
 import { dashed, isAddress, type SiblingKey } from '@fenceline/protocol';
+import { forcedCommand, type ProgramSettings } from './programCommand.js';
 
 /** Marks an entry as ours; the uuid behind it names the sibling. */
 const COMMENT = 'fenceline:';
 const OWN_ENTRY = new RegExp(`\\s${COMMENT}[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\\s*$`);
 const PUBLIC_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
-const PROGRAM_PATH = /^\/[A-Za-z0-9._/-]+$/;
 
 /**
  * The text of authorized_keys with exactly these siblings in it (F29): entries of ours that are not
  * in the list disappear, other people's lines stay as they are, in their order.
- * @throws Error for a key, address or path that could mean more than one entry.
+ * @throws Error for a key, address or setting that could mean more than one entry.
  */
 export function renderAuthorizedKeys(
   before: string,
   siblings: readonly SiblingKey[],
-  programFile: string,
+  program: ProgramSettings & { orderTokens: boolean },
 ): string {
+  const command = forcedCommand(program, program);
   const foreign = before.split('\n').filter((line) => !OWN_ENTRY.test(line));
   while (foreign.at(-1)?.trim() === '') foreign.pop();
-  const own = siblings.map((sibling) => entryFor(sibling, programFile)).toSorted();
+  const own = siblings.map((sibling) => entryFor(sibling, command)).toSorted();
   const lines = [...foreign, ...own];
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
-function entryFor(sibling: SiblingKey, programFile: string): string {
+function entryFor(sibling: SiblingKey, command: string): string {
   const uuid = dashed(sibling.hostUuid);
   if (!PUBLIC_KEY.test(sibling.fencePublicKey))
     throw new Error(`the fence key of ${uuid} is not one ssh-ed25519 key`);
-  if (!PROGRAM_PATH.test(programFile)) throw new Error(`not a plain path: ${programFile}`);
   const from = sibling.addresses;
   if (!from.every(isAddress)) throw new Error(`an address of ${uuid} is not one`);
   // safety: F29: without from= the key would work from anywhere
   if (from.length === 0) throw new Error(`no address of ${uuid} is known`);
-  return `restrict,from="${from.join(',')}",command="${programFile}" ${sibling.fencePublicKey} ${COMMENT}${uuid}`;
+  return `restrict,from="${from.join(',')}",command="${command}" ${sibling.fencePublicKey} ${COMMENT}${uuid}`;
 }

@@ -41,7 +41,8 @@ beforeEach(() => {
     'bin/virsh',
     `for w in $(tr ';' '\\n' <<<"$3" | grep '^echo' | cut -d' ' -f3); do echo "@ $w"; echo web; echo 'shut off'; done`,
   );
-  script('program', `exec unshare ${UNSHARE.join(' ')} ${PROGRAM}`);
+  mkdirSync(join(dir, 'state/bin'));
+  script('state/bin/fenceline-fence', `exec unshare ${UNSHARE.join(' ')} ${PROGRAM} "$@"`);
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -53,7 +54,6 @@ function script(name: string, text: string): void {
 function make(hostUuid: string | undefined = HOST): LocalFence {
   const runner = localProgram({
     clock: systemClock,
-    programFile: join(dir, 'program'),
     runDir: join(dir, 'run'),
     stateDir: join(dir, 'state'),
     libvirtUri: 'qemu:///system',
@@ -92,7 +92,7 @@ const asked = (): typeof request => ({
   });
 
   test('F25: a program that hangs is given up in time', async () => {
-    script('program', 'exec sleep 1000');
+    script('state/bin/fenceline-fence', 'exec sleep 1000');
     const begun = performance.now();
     const rsp = await make().fence({ ...asked(), deadlineMs: 500 });
     expect(performance.now() - begun).toBeLessThan(2_500);
@@ -101,7 +101,7 @@ const asked = (): typeof request => ({
 });
 
 test('a program that is not there is a failure, never a verdict', async () => {
-  rmSync(join(dir, 'program'));
+  rmSync(join(dir, 'state/bin/fenceline-fence'));
   const rsp = await make().fence(asked());
   expect(rsp).toMatchObject({ success: false, error: { code: 'INTERNAL' } });
   expect(rsp.verdicts).toMatchObject([{ outcome: 'localError', qemuConfirmedDead: false }]);

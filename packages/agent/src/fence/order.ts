@@ -1,11 +1,21 @@
+import type { Secret } from '@fenceline/common';
 import { dashed, DomainError, MAX_VMS_PER_FENCE, type FenceVm } from '@fenceline/protocol';
 
 /** Version of the fence program protocol that is spoken here; others are refused. */
 export const PROGRAM_PROTOCOL = 1;
 /** First line of the program. */
 export const PROGRAM_GREETING = `fenceline-fence ${PROGRAM_PROTOCOL}`;
+/** The program's first line: this version of the protocol, then words that may be unknown here. */
+export function isGreeting(line: string): boolean {
+  return line === PROGRAM_GREETING || line.startsWith(`${PROGRAM_GREETING} `);
+}
 /** First line of the peer. */
 export const PEER_GREETING = `fenceline-peer ${PROGRAM_PROTOCOL}`;
+
+/** One session of this program may carry several orders, one after the other (F27). */
+export function takesManyOrders(greeting: string): boolean {
+  return isGreeting(greeting) && greeting.split(' ').includes('line=1');
+}
 
 /** What the program is asked to do: close these runs, or (`count`) only look for them. */
 export interface FenceOrder {
@@ -19,23 +29,30 @@ export interface FenceOrder {
   /** Milliseconds between `virsh destroy` and SIGKILL. */
   killGraceMs: number;
   vms: readonly FenceVm[];
+  /** Lets the order through where one is asked for (F29a); absent: none was given. */
+  token?: Secret | undefined;
+}
+
+/** A whole session of one order. @throws DomainError BAD_INPUT for what the program would refuse. */
+export function encodeOrder(order: FenceOrder): string[] {
+  return [PEER_GREETING, ...encodeBareOrder(order)];
 }
 
 /**
- * The order as lines; ids and sources are data and never reach a shell (F18).
+ * The order as lines, without a greeting; ids and sources are data and never reach a shell (F18).
  * @throws DomainError BAD_INPUT for what the program would refuse.
  */
-export function encodeOrder(order: FenceOrder): string[] {
+export function encodeBareOrder(order: FenceOrder): string[] {
   const uuids = new Set(order.vms.map((vm) => dashed(vm.vmUuid)));
   if (uuids.size !== order.vms.length)
     throw new DomainError('BAD_INPUT', 'vms: the same VM is named twice');
   if (uuids.size === 0 || uuids.size > MAX_VMS_PER_FENCE)
     throw new DomainError('BAD_INPUT', `vms: 1 to ${MAX_VMS_PER_FENCE} VMs are needed`);
   const head =
-    `${order.mode} ${order.nonce} token=- deadline_ms=${Math.floor(order.deadlineMs)}` +
+    `${order.mode} ${order.nonce} token=${order.token?.reveal() ?? '-'} deadline_ms=${Math.floor(order.deadlineMs)}` +
     ` vms=${order.vms.length} grace_ms=${Math.floor(order.killGraceMs)}` +
     ` host=${dashed(order.hostUuid)}`;
-  return [PEER_GREETING, head, ...order.vms.map(vmLine)];
+  return [head, ...order.vms.map(vmLine)];
 }
 
 function vmLine(vm: FenceVm): string {

@@ -8,6 +8,7 @@ import {
   parseBody,
   type FenceVm,
 } from '@fenceline/protocol';
+import type { StandingLine } from './lines/standingLine.js';
 import { makePeerFence, type PeerFence } from './peerFence.js';
 import type { ProgramSession, SessionEnd } from './programSession.js';
 import type { AddressSigns, SignsOfLife } from './signsOfLife.js';
@@ -35,6 +36,8 @@ function fakeSession(
   return {
     ended,
     writeLine: (line) => void input.push(line),
+    endInput: () => undefined,
+    countAnew: () => undefined,
     nextLine: async () => {
       const answer = lines ?? program(input);
       if (answer === 'silent') return closed;
@@ -72,6 +75,7 @@ const silentSigns = (address: string): AddressSigns => ({
 interface World {
   dial?: SshDialer['dial'];
   looks?: SignsOfLife['look'];
+  line?: StandingLine | undefined;
 }
 
 function make(world: World = {}): { fence: PeerFence; lines: LogLine[]; dials: number[] } {
@@ -81,6 +85,7 @@ function make(world: World = {}): { fence: PeerFence; lines: LogLine[]; dials: n
     clock: systemClock,
     random: { hex: (bytes) => 'c0'.repeat(bytes), uuid: () => PEER, unit: () => 0.5 },
     log: makeLogger((line) => lines.push(line)),
+    lines: { lineTo: () => world.line },
     own: { hostUuid: async () => PEER, addresses: async () => ['10.0.0.2', '192.168.122.1'] },
     dialer: {
       dial: async (target, limits) => {

@@ -1,8 +1,8 @@
 import {
   messageOf,
+  Secret,
   withLimit,
   type CallContext,
-  type Clock,
   type Logger,
   type Random,
 } from '@fenceline/common';
@@ -17,22 +17,27 @@ import {
   type FenceVmFromPeerCmd,
   type FenceVmsFromPeerCmd,
 } from '@fenceline/protocol';
-import { answerFields, outputLimit, verdictFor } from './answers.js';
-import { askSigns } from './askSigns.js';
-import { encodeOrder, type FenceOrder } from './order.js';
+import { answerFields, verdictFor } from './answers.js';
+import {
+  ANSWER_MARGIN_MS,
+  firstToSay,
+  LINE_HEAD_START_MS,
+  noAnswerTo,
+  overLine,
+  overLogin,
+  type Attempt,
+  type AttemptJob,
+  type AttemptPorts,
+  type Try,
+} from './attempts.js';
+import type { FenceLines } from './lines/fenceLines.js';
+import { encodeBareOrder, type FenceOrder } from './order.js';
 import { isOwnAddress, type OwnHost } from './ownHost.js';
-import type { OutputSummary } from './programSession.js';
-import { runOrder } from './runOrder.js';
-import type { SignsOfLife } from './signsOfLife.js';
-import type { Dialed, DialStage, SshDialer } from './sshDialer.js';
-import type { Evidence } from './verdict.js';
 
-export interface PeerFencePorts {
-  clock: Clock;
+export interface PeerFencePorts extends AttemptPorts {
   random: Random;
   log: Logger;
-  dialer: SshDialer;
-  signs: SignsOfLife;
+  lines: Pick<FenceLines, 'lineTo'>;
   own: OwnHost;
 }
 
@@ -42,14 +47,10 @@ export interface PeerFence {
   fenceVms(command: FenceVmsFromPeerCmd, context: CallContext): Promise<FenceVmsFromPeerRsp>;
 }
 
-/** Kept of the call's time for the answer to travel, milliseconds. */
-const ANSWER_MARGIN_MS = 300;
 /** The call as a whole ends at the latest this long after `sshTimeoutSec` (F25: 2 s). */
 const GIVE_UP_AFTER_MS = 1_500;
 /** Longest wait for this host's own name and addresses; its disk may hang, too. */
 const OWN_IDENTITY_MS = 400;
-/** Shortest time that is worth an order: the program refuses less. */
-const SHORTEST_ORDER_MS = 200;
 
 export function makePeerFence(ports: PeerFencePorts): PeerFence {
   return {
@@ -80,24 +81,25 @@ async function fence(
   const { peer, addresses } = await checkTarget(ports, job.target);
   const logs = job.vms.map((vm) => logFor(ports.log, vm, { target: job.target, peer }));
   for (const log of logs) log.info('fence begun');
-  const known: Known = { stages: [], evidence: noAnswer };
-  const order = newOrder(ports, job);
-  const orderLines = encodeOrder(order);
+  // What can't be an order is refused before anything is tried.
+  const blank = newOrder(ports, job);
+  encodeBareOrder(blank);
+  let known = noAnswerTo(blank, 'login');
   try {
     // F25: whatever hangs below, the answer leaves in time
-    await withLimit(
+    known = await withLimit(
       {
         clock: ports.clock,
         ms: job.target.sshTimeoutSec * 1_000 + GIVE_UP_AFTER_MS,
         what: 'fence',
         signal: outer,
       },
-      (signal) => gather(ports, { ...job, addresses, order, orderLines, known }, signal),
+      (signal) => gather(ports, { ...job, addresses }, signal),
     );
   } catch (error) {
     for (const log of logs) log.warn('fence cut short', { error: messageOf(error) });
   }
-  const rsp = answerOf(job, order, known);
+  const rsp = answerOf(job, known);
   for (const [i, log] of logs.entries()) logVerdict(log, rsp.verdicts[i], rsp);
   return rsp;
 }
@@ -144,7 +146,7 @@ function logVerdict(
   });
 }
 
-function newOrder({ random }: PeerFencePorts, { target, vms }: Job): FenceOrder {
+function newOrder({ random }: PeerFencePorts, { target, vms }: Job, token?: string): FenceOrder {
   return {
     mode: 'fence',
     nonce: random.hex(16),
@@ -152,99 +154,63 @@ function newOrder({ random }: PeerFencePorts, { target, vms }: Job): FenceOrder 
     deadlineMs: target.sshTimeoutSec * 1_000 - ANSWER_MARGIN_MS,
     killGraceMs: target.killGraceMs,
     vms,
+    token: token === undefined ? undefined : new Secret(token),
   };
 }
 
-/** What is known so far; filled in as it comes, so that a cut call still tells it. */
-interface Known {
-  stages: DialStage[];
-  evidence: Evidence;
-  output?: OutputSummary;
-  answerMs?: number;
-}
-
-const noAnswer: Evidence = { kind: 'noSession', failure: 'connectTimeout', signs: undefined };
-
-interface Gathering extends Job {
-  addresses: readonly string[];
-  order: FenceOrder;
-  orderLines: readonly string[];
-  known: Known;
-}
-
-async function gather(ports: PeerFencePorts, g: Gathering, signal: AbortSignal): Promise<void> {
-  const { clock } = ports;
-  const until = clock.monotonicMs() + g.target.sshTimeoutSec * 1_000;
-  const leftMs = until - clock.monotonicMs();
-  const noSigns = new AbortController();
-  const signs = askSigns({
-    ...ports,
-    target: g.target,
-    addresses: g.addresses,
-    leftMs,
-    signal: AbortSignal.any([signal, noSigns.signal]),
-  });
-  try {
-    const dialed = await ports.dialer.dial(sshTarget(g), {
-      connectMs: Math.min(g.target.connectTimeoutMs, leftMs),
-      totalMs: leftMs,
-      maxOutputBytes: outputLimit(g.orderLines),
-      signal,
-    });
-    g.known.stages = [...dialed.stages];
-    if (dialed.ok)
-      await order(ports, { ...g, dialed, leftMs: until - clock.monotonicMs() }, signal);
-    else {
-      const silent = dialed.failure === 'hostUnreachable' || dialed.failure === 'connectTimeout';
-      g.known.evidence = { kind: 'noSession', failure: dialed.failure, signs: undefined };
-      if (silent) g.known.evidence.signs = await signs;
-    }
-  } finally {
-    noSigns.abort(new Error('the login has given its answer'));
-  }
-}
-
-function sshTarget({ target, addresses }: Gathering): Parameters<SshDialer['dial']>[0] {
-  return {
-    addresses,
-    port: target.targetHostSshPort,
-    username: target.targetHostUsername,
-    hostKeys: target.targetHostKeys,
-  };
-}
-
-async function order(
-  { clock }: PeerFencePorts,
-  g: Gathering & { dialed: Extract<Dialed, { ok: true }>; leftMs: number },
+/**
+ * One order, or two: each with a nonce and a token of its own. Orders to one suspect may overlap:
+ * they kill nothing newer than their epochs, and say the same.
+ */
+async function gather(
+  ports: PeerFencePorts,
+  job: Job & { addresses: readonly string[] },
   signal: AbortSignal,
-): Promise<void> {
-  const { session } = g.dialed;
-  const begun = clock.monotonicMs();
-  const deadlineMs = g.leftMs - ANSWER_MARGIN_MS;
-  if (deadlineMs < SHORTEST_ORDER_MS) {
-    session.close();
-    g.known.evidence = { kind: 'noSession', failure: 'connectTimeout', signs: undefined };
-    return;
+): Promise<Attempt> {
+  const { clock } = ports;
+  const { target } = job;
+  const begunMs = clock.monotonicMs();
+  const untilMs = begunMs + target.sshTimeoutSec * 1_000;
+  const withToken = (token: string | undefined): AttemptJob => ({
+    ...job,
+    order: newOrder(ports, job, token),
+    untilMs,
+  });
+  const login =
+    (token: string | undefined): Try =>
+    (signal) =>
+      overLogin(ports, { job: withToken(token), signal });
+  const second = login(target.spareOrderToken);
+  const line = ports.lines.lineTo(target.targetHostUuid);
+  if (line === undefined) {
+    const attempt = await login(target.orderToken)(signal);
+    return isRefusedToken(attempt) && target.spareOrderToken !== undefined
+      ? second(signal)
+      : attempt;
   }
-  try {
-    const result = await runOrder(
-      session,
-      { ...g.order, deadlineMs },
-      { clock, limitMs: g.leftMs, signal },
-    );
-    g.known.evidence = { kind: 'session', ...result };
-  } finally {
-    g.known.output = session.output();
-    g.known.answerMs = clock.monotonicMs() - begun;
-  }
+  const first: Try = (signal) =>
+    overLine(ports, line, { job: withToken(target.orderToken), signal });
+  // safety: F29a: the first order may have used up its token, so another one needs another
+  if (target.orderToken !== undefined && target.spareOrderToken === undefined) return first(signal);
+  const loginToo: Try = async (signal) => {
+    const waitedMs = clock.monotonicMs() - begunMs;
+    const attempt = await second(signal);
+    return { ...attempt, stages: [{ name: 'line', ms: waitedMs }, ...attempt.stages] };
+  };
+  const options = { clock, headStartMs: LINE_HEAD_START_MS, hostUuid: target.targetHostUuid };
+  return firstToSay(options, [first, loginToo], signal);
 }
 
-function answerOf(job: Job, order: FenceOrder, known: Known): FenceVmsFromPeerRsp {
+function isRefusedToken({ evidence }: Attempt): boolean {
+  return evidence.kind === 'session' && evidence.answer.refused === 'bad-order-token';
+}
+
+function answerOf(job: Job, known: Attempt): FenceVmsFromPeerRsp {
   const end = known.evidence.kind === 'session' ? known.evidence.answer.end : undefined;
   const inside = Object.values(end?.stages ?? {}).reduce((sum, ms) => sum + ms, 0);
   const answerMs = Math.max(0, (known.answerMs ?? 0) - inside);
   const fields = answerFields({ end, stages: known.stages, output: known.output });
-  const expected = { nonce: order.nonce, hostUuid: dashed(job.target.targetHostUuid) };
+  const expected = { nonce: known.nonce, hostUuid: dashed(job.target.targetHostUuid) };
   const verdicts = job.vms.map((vm) => verdictFor(vm, known.evidence, expected));
   const rsp = Object.assign(new FenceVmsFromPeerRsp(), { success: true, ...fields, verdicts });
   if (known.answerMs !== undefined) rsp.stages.push({ name: 'answer', ms: Math.round(answerMs) });

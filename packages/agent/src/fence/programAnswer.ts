@@ -1,5 +1,5 @@
 import { BARRIERS, dashed, DRAINED, type BarrierKind, type Drained } from '@fenceline/protocol';
-import { decodeSource, PROGRAM_GREETING, type FenceOrder } from './order.js';
+import { decodeSource, isGreeting, type FenceOrder } from './order.js';
 
 /** A process that the program found before it killed anything. */
 export interface FoundProcess {
@@ -69,14 +69,16 @@ const REFUSED = /^refused ([a-z-]{1,32})(?: .*)?$/;
  */
 export class AnswerReader {
   readonly #answer: ProgramAnswer;
-  #first = true;
+  #first: boolean;
 
-  constructor(order: FenceOrder) {
+  /** @param greeted the session's greeting came with an earlier order, or before the first one. */
+  constructor(order: FenceOrder, { greeted = false }: { greeted?: boolean } = {}) {
     const vms = order.vms.map((vm): [string, VmAnswer] => [
       dashed(vm.vmUuid),
       { found: [], disks: [], writers: [] },
     ]);
-    this.#answer = { greeted: false, vms: new Map(vms) };
+    this.#first = !greeted;
+    this.#answer = { greeted, vms: new Map(vms) };
   }
 
   get answer(): ProgramAnswer {
@@ -87,7 +89,7 @@ export class AnswerReader {
   push(line: string): void {
     if (this.#first) {
       this.#first = false;
-      this.#answer.greeted = line === PROGRAM_GREETING;
+      this.#answer.greeted = isGreeting(line);
       return;
     }
     if (!this.#answer.greeted) return;

@@ -22,6 +22,13 @@ export interface ProgramSession {
   /** Sends one line. Never throws and never waits; lost if the session has ended. */
   writeLine(line: string): void;
   /**
+   * No line will follow: a program that can serve several orders ends after this one. Never throws
+   * and never waits.
+   */
+  endInput(): void;
+  /** Bytes and digest of the output are counted anew from here, up to this bound: the next order. */
+  countAnew(maxOutputBytes: number): void;
+  /**
    * The next line, or undefined when no more will come. One caller at a time. Waits without limit
    * of its own: `close` settles it.
    */
@@ -30,7 +37,7 @@ export interface ProgramSession {
   readonly ended: Promise<SessionEnd>;
   /** Ends the session and everything of it on this side, at once. Repeating is harmless. */
   close(): void;
-  /** What has come so far. */
+  /** What has come so far, since `countAnew` if it was called. */
   output(): OutputSummary;
 }
 

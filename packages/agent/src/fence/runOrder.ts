@@ -31,6 +31,7 @@ export async function runOrder(
 ): Promise<OrderResult> {
   const reader = new AnswerReader(order);
   for (const line of encodeOrder(order)) session.writeLine(line);
+  session.endInput();
   try {
     const end = await withLimit(
       { clock: limits.clock, ms: limits.limitMs, what: 'fence program', signal: limits.signal },

@@ -162,6 +162,12 @@ describe('the verdict from a session', () => {
     ],
     ['token refused', session({}, { refused: 'bad-token', end: 'none' }), 'badOrderToken', 'F29a'],
     [
+      'token refused',
+      session({}, { refused: 'bad-order-token', end: 'none' }),
+      'badOrderToken',
+      'F29a',
+    ],
+    [
       'refused by another host',
       session({}, { refused: 'wrong-host', end: 'none' }),
       'wrongHost',

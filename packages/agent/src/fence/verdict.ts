@@ -38,7 +38,8 @@ export function judgeVm(vm: FenceVm, evidence: Evidence, expected: Expected): Fe
 /** The program understood nothing or refused before it touched anything. */
 function refusal(reason: string): FenceOutcome {
   if (reason === 'wrong-host') return 'wrongHost';
-  return reason === 'bad-token' ? 'badOrderToken' : 'localError';
+  const token = reason === 'bad-order-token' || reason === 'bad-token';
+  return token ? 'badOrderToken' : 'localError';
 }
 
 function withoutSession(failure: DialFailureKind, signs: SignsJudgement | undefined): FenceOutcome {

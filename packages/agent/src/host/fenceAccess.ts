@@ -7,7 +7,8 @@ export interface FenceAccess {
   /**
    * Installs the fence program and lets exactly these siblings run it, from their addresses only;
    * entries of hosts that are not in the list disappear, other people's entries stay.
+   * `orderTokens` (absent: no): an order to fence needs a token deposited on this host (F29a).
    * @throws Error that says what could not be written.
    */
-  install(siblings: readonly SiblingKey[]): Promise<void>;
+  install(siblings: readonly SiblingKey[], orders?: { orderTokens: boolean }): Promise<void>;
 }

@@ -69,7 +69,8 @@ async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<
       asked: hostUuid,
     });
   const siblings = command.siblings.filter((sibling) => dashed(sibling.hostUuid) !== hostUuid);
-  await ports.fenceAccess.install(siblings);
+  const orderTokens = command.orderTokens ?? false;
+  await ports.fenceAccess.install(siblings, { orderTokens });
   await ports.state.adopt(hostUuid, command.runs);
   const { seeded } = await ports.state.identity();
   const { serverUuid, serverVersion } = command;

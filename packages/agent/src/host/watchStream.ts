@@ -1,5 +1,13 @@
 import { messageOf, type Clock, type Logger } from '@fenceline/common';
-import { FENCELINE_VERSION, WatchItem, type VmSeen, type WatchCmd } from '@fenceline/protocol';
+import {
+  FENCELINE_VERSION,
+  MAX_ORDER_TOKENS,
+  WatchItem,
+  type VmSeen,
+  type WatchCmd,
+} from '@fenceline/protocol';
+import type { FenceLines } from '../fence/lines/fenceLines.js';
+import type { OrderTokens } from '../fence/orderTokens.js';
 import { makeItemQueue } from '../http/itemQueue.js';
 import type { VmTracker } from '../vms/vmTracker.js';
 import type { HostView } from './hostView.js';
@@ -9,6 +17,8 @@ export interface WatchPorts {
   host: HostView;
   hostUuid: () => Promise<string | undefined>;
   tracker: Pick<VmTracker, 'known' | 'subscribe'>;
+  lines: Pick<FenceLines, 'states'>;
+  tokens: Pick<OrderTokens, 'held'>;
   log: Logger;
   agentInstance: string;
 }
@@ -61,10 +71,21 @@ export async function* watchHost(
 }
 
 /** What a heartbeat can't find out it leaves out: a heartbeat must never fail. */
-async function heartbeat({ host, hostUuid: uuid, log }: WatchPorts): Promise<Fields> {
+async function heartbeat({
+  host,
+  hostUuid: uuid,
+  lines,
+  tokens,
+  log,
+}: WatchPorts): Promise<Fields> {
   try {
     const hostUuid = await uuid();
-    return { load1: await host.load1(), ...(hostUuid === undefined ? {} : { hostUuid }) };
+    return {
+      load1: await host.load1(),
+      fenceLines: lines.states(),
+      orderTokens: Math.min(MAX_ORDER_TOKENS, await tokens.held()),
+      ...(hostUuid === undefined ? {} : { hostUuid }),
+    };
   } catch (error) {
     log.warn('a heartbeat lacks its details', { error: messageOf(error) });
     return {};

@@ -14,13 +14,15 @@ export interface HostMemory {
     barriers: Map<string, number>;
     grants: Map<string, Grant>;
     runs: Map<string, RunRecord>;
+    /** F29a. */
+    orderTokens: Set<string>;
   };
 }
 
 export function emptyHostMemory(): HostMemory {
   return {
     disk: { seeded: false, began: new Map(), barriers: new Map() },
-    run: { barriers: new Map(), grants: new Map(), runs: new Map() },
+    run: { barriers: new Map(), grants: new Map(), runs: new Map(), orderTokens: new Set() },
   };
 }
 

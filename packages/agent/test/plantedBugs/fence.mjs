@@ -36,6 +36,11 @@ function main(part) {
   mkdirSync(join(copy, 'packages'));
   for (const folder of ['packages/agent/src', 'packages/agent/test'])
     cpSync(join(ROOT, folder), join(copy, folder), { recursive: true });
+  // The tests build the native program; what is built here is not copied.
+  cpSync(join(ROOT, 'packages/native'), join(copy, 'packages/native'), {
+    recursive: true,
+    filter: (path) => !path.includes('/native/build'),
+  });
   cpSync(join(ROOT, 'packages/agent/package.json'), join(copy, 'packages/agent/package.json'));
   cpSync(join(ROOT, 'jest.config.js'), join(copy, 'jest.config.js'));
   writeFileSync(join(copy, 'package.json'), '{"type":"module"}');

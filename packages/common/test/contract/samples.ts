@@ -1,4 +1,5 @@
 import type { agentRoutes, CallerRole, Route } from '@fenceline/protocol';
+import { readySamples } from './readySamples.js';
 
 /** One route's example: every field set, to something else than its default. */
 export interface Sample<Req, R> {
@@ -39,6 +40,8 @@ const target = {
   sshTimeoutSec: 9,
   connectTimeoutMs: 1_234,
   killGraceMs: 77,
+  orderToken: '1'.repeat(32),
+  spareOrderToken: 'a0'.repeat(16),
   taskId: 'task-1',
 };
 const disks = [
@@ -92,6 +95,8 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       { fields: { targetHostIp: '-oProxyCommand=id' }, names: 'targetHostIp' },
       { fields: { controls: [{ hostUuid: HOST }] }, names: 'controls.0.addresses' },
       { fields: { sshTimeoutSec: '20' }, names: 'sshTimeoutSec' },
+      { fields: { orderToken: 'A'.repeat(32) }, names: 'orderToken' },
+      { fields: { spareOrderToken: '../x' }, names: 'spareOrderToken' },
     ],
     wrongRole: 'sibling',
   },
@@ -114,6 +119,7 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       serverVersion: '9.9.9',
       siblings: [{ hostUuid: SIBLING, addresses: ['192.0.2.13'], fencePublicKey: KEY }],
       runs: [{ vmUuid: VM, epoch: 4 }],
+      orderTokens: true,
     },
     response: {
       success: true,
@@ -135,6 +141,7 @@ export const agentSamples: Samples<typeof agentRoutes> = {
     ],
     wrongRole: 'sibling',
   },
+  ...readySamples,
   echo: {
     request: { nonce: 'n-1' },
     response: { success: true, error, nonce: 'n-1', hostUuid: HOST },

@@ -18,9 +18,11 @@ import {
   EchoRsp,
   FactsRsp,
   FENCELINE_VERSION,
+  FenceLinesRsp,
   FenceVmFromPeerRsp,
   FenceVmsFromPeerRsp,
   ok,
+  OrderTokensRsp,
   PingRsp,
   PROTOCOL_VERSION,
   ScanHostRsp,
@@ -78,7 +80,8 @@ export function serveAgent(site: FakeSite, host: FakeHost, tls: TlsFiles): Promi
   });
 }
 
-type HostRoutes = 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
+type HostRoutes =
+  'fenceLines' | 'orderTokens' | 'connect' | 'echo' | 'ping' | 'facts' | 'capacity' | 'watch';
 
 function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
   const { bootId, agentInstance } = host;
@@ -100,6 +103,8 @@ function hostHandlers(host: FakeHost): Pick<AgentHandlers, HostRoutes> {
         seeded: true,
       });
     },
+    fenceLines: async () => ok(FenceLinesRsp, { lines: [] }),
+    orderTokens: async ({ tokens }) => ok(OrderTokensRsp, { held: tokens.length }),
     echo: async ({ nonce }) => ok(EchoRsp, { nonce, ...uuid() }),
     ping: async () => ok(PingRsp, { ...identity, protocolVersion: PROTOCOL_VERSION, ...uuid() }),
     facts: async () =>

@@ -15,7 +15,9 @@ import type { Events } from '../telemetry/events.js';
 import { findVm } from '../vms/vm.js';
 import { makeBatcher } from './batch.js';
 import { afterEvidence, afterFailure, evidenceOf, type PeerFailure } from './peerAnswer.js';
+import type { LineSeen } from './lines/lineWatch.js';
 import { pickPeers } from './pickPeers.js';
+import type { OrderTokens, TakenTokens } from './tokens/orderTokens.js';
 
 /** Each sibling is asked at most once, and not more than so many of them (F14). */
 const MAX_PEERS_ASKED = 5;
@@ -32,6 +34,8 @@ export interface PeerFencingDeps {
   random: Random;
   events: Events;
   log: Logger;
+  tokens: Pick<OrderTokens, 'take' | 'hold'>;
+  lines: { linesTo(hostUuid: string): readonly LineSeen[] };
 }
 
 /** Handles `FenceVmOnHost`: finds peers, asks them, gathers what they say. Decides nothing. */
@@ -86,22 +90,54 @@ async function fenceBatch(
   const suspect = await deps.directory.find(suspectUuid);
   if (suspect === undefined) throw new DomainError('NOT_FOUND', `no host ${suspectUuid}`);
   const hosts = await deps.directory.all();
-  const candidates = hosts.map((host) => ({ host, linkUp: deps.presence.linkUp(host.uuid) }));
+  const lines = new Map(deps.lines.linesTo(suspectUuid).map((line) => [line.keeperUuid, line]));
+  const candidates = hosts.map((host) => ({
+    host,
+    linkUp: deps.presence.linkUp(host.uuid),
+    line: lines.get(host.uuid),
+  }));
   const { crossCluster } = deps.settings.current().ha.preFence;
   const hinted = orders.flatMap(({ message }) => message.siblingHostUuids);
   const peers = pickPeers({ suspect, hinted, candidates, crossCluster }, deps.random);
-  for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
-    const open = all.filter(({ finished }) => !finished);
-    if (open.length === 0) break;
-    await askPeer(deps, { suspect, peer, controls: peers }, open);
+  const letGo = deps.tokens.hold(suspectUuid);
+  try {
+    await askInTurn(deps, { suspect, peers }, all);
+  } finally {
+    letGo();
   }
   return all;
+}
+
+/** Each sibling once, in their order, as long as a VM is left without an answer (F14). */
+async function askInTurn(
+  deps: PeerFencingDeps,
+  { suspect, peers }: { suspect: HostInfo; peers: readonly HostInfo[] },
+  all: readonly Asked[],
+): Promise<void> {
+  for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
+    const open = all.filter(({ finished }) => !finished);
+    if (open.length === 0) return;
+    const tokens = await deps.tokens.take(suspect).catch(refusalOf);
+    if (typeof tokens === 'string') {
+      // Another peer would have none either (F29a).
+      for (const one of open) one.failures.push(tokens);
+      return;
+    }
+    await askPeer(deps, { suspect, peer, controls: peers, tokens }, open);
+  }
+}
+
+/** Why no order may be given now. @throws what is no refusal. */
+function refusalOf(thrown: unknown): string {
+  if (thrown instanceof DomainError && thrown.code === 'REFUSED') return thrown.message;
+  throw thrown;
 }
 
 interface Question {
   suspect: HostInfo;
   peer: HostInfo;
   controls: readonly HostInfo[];
+  tokens: TakenTokens;
 }
 
 async function askPeer(
@@ -157,7 +193,7 @@ async function reportFailure(
 
 async function callPeer(
   { gateway, settings }: PeerFencingDeps,
-  { suspect, peer, controls }: Question,
+  { suspect, peer, controls, tokens }: Question,
   asked: readonly Asked[],
 ): Promise<(PeerEvidence | undefined)[]> {
   const preFence = settings.current().ha.preFence;
@@ -174,6 +210,7 @@ async function callPeer(
     sshTimeoutSec: preFence.sshTimeoutSec,
     connectTimeoutMs: preFence.connectTimeoutMs,
     killGraceMs: preFence.killGraceMs,
+    ...tokensOf(tokens),
     ...taskIdOf(asked),
   } satisfies FenceTarget;
   // F16: a deadline of its own, never one inherited from whoever asked.
@@ -192,6 +229,14 @@ async function callPeer(
     const verdict = byVm.get(order.message.vmUuid);
     return verdict === undefined ? undefined : evidenceOf(peer.uuid, answer, verdict);
   });
+}
+
+/** The one place where they are in clear: on their way to the peer. */
+function tokensOf({ orderToken, spareOrderToken }: TakenTokens): Partial<FenceTarget> {
+  return {
+    ...(orderToken === undefined ? {} : { orderToken: orderToken.reveal() }),
+    ...(spareOrderToken === undefined ? {} : { spareOrderToken: spareOrderToken.reveal() }),
+  };
 }
 
 /** Each VM once: of two runs of one VM on this host the higher epoch closes both. */

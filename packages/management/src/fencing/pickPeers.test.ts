@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom } from '@fenceline/common/testing';
 import type { HostInfo } from '../hosts/contracts.js';
+import fc from 'fast-check';
+import type { LineSeen } from './lines/lineWatch.js';
 import { isOlder, pickPeers, type PeerCandidate } from './pickPeers.js';
 
 function host(uuid: string, change: Partial<HostInfo> = {}): HostInfo {
@@ -59,6 +61,70 @@ describe('picking peers', () => {
     const all = [up(host('far', { clusterUuid: 'c2' })), up(host('near'))];
     expect(pick(all)).toEqual(['near']);
     expect(pick(all, [], true)).toEqual(['near', 'far']);
+  });
+
+  test('F12: of equals those first whose fence line to the suspect answers, the quick ones first', () => {
+    const line = (keeperUuid: string, change: Partial<LineSeen> = {}): LineSeen => ({
+      ...{ keeperUuid, state: 'standing', roundTripMs: 5, answers: true },
+      ...change,
+    });
+    const all = ['a', 'b', 'c', 'd', 'e', 'f'].map((uuid) => up(host(uuid)));
+    const lines: Record<string, LineSeen> = {
+      b: line('b'),
+      c: line('c', { roundTripMs: 1 }),
+      d: line('d', { answers: false }),
+      e: line('e', { state: 'broken', answers: false }),
+    };
+    const picked = pick(
+      all.map((one) => ({ ...one, line: lines[one.host.uuid] })),
+      ['f'],
+    );
+    expect(picked.slice(0, 3)).toEqual(['f', 'c', 'b']);
+    // What does not answer is as good as nothing: chance decides.
+    expect(picked.slice(3).toSorted()).toEqual(['a', 'd', 'e']);
+  });
+
+  test('F12: any table of siblings: never the suspect, each once, only eligible ones, the same from the same seed', () => {
+    const uuids = fc.constantFrom('s', 'a', 'b', 'c', 'd', 'e', 'f', 'g');
+    const candidates = fc.uniqueArray(
+      fc.record({
+        uuid: uuids,
+        state: fc.constantFrom('Enabled' as const, 'Disabled' as const, 'Maintenance' as const),
+        status: fc.constantFrom('Connected' as const, 'Disconnected' as const),
+        clusterUuid: fc.constantFrom('c1', 'c2'),
+        hypervisor: fc.constantFrom('KVM', 'ESX'),
+        agentVersion: fc.constantFrom('0.1.0', '0.0.1', null),
+        linkUp: fc.boolean(),
+        answers: fc.option(fc.boolean()),
+      }),
+      { selector: ({ uuid }) => uuid },
+    );
+    fc.assert(
+      fc.property(candidates, fc.array(uuids), fc.boolean(), (table, hinted, crossCluster) => {
+        const all = table.map(({ uuid, linkUp, answers, ...change }): PeerCandidate => ({
+          host: host(uuid, change),
+          linkUp,
+          ...(answers === null
+            ? {}
+            : { line: { keeperUuid: uuid, state: 'standing', roundTripMs: 1, answers } }),
+        }));
+        const picked = pick(all, hinted, crossCluster);
+        expect(pick(all, hinted, crossCluster)).toEqual(picked);
+        const allowed = table.filter(
+          (one) =>
+            one.uuid !== 's' &&
+            one.linkUp &&
+            one.hypervisor === 'KVM' &&
+            one.status === 'Connected' &&
+            one.state === 'Enabled' &&
+            one.agentVersion !== '0.0.1' &&
+            (crossCluster || one.clusterUuid === 'c1'),
+        );
+        expect(picked.toSorted()).toEqual(allowed.map(({ uuid }) => uuid).toSorted());
+        const first = [...new Set(hinted)].filter((uuid) => picked.includes(uuid));
+        expect(picked.slice(0, first.length)).toEqual(first);
+      }),
+    );
   });
 
   test('a hint given twice is asked once', () => {

@@ -1,11 +1,14 @@
 import { shuffled, type Random } from '@fenceline/common';
 import type { HostInfo } from '../hosts/contracts.js';
+import { byUse, type LineSeen } from './lines/lineWatch.js';
 
 /** A host that may be asked, with what is known of it now. */
 export interface PeerCandidate {
   host: HostInfo;
   /** Its watch stream is up. */
   linkUp: boolean;
+  /** Its fence line to the suspect, as it was told last; absent: it keeps none. */
+  line?: LineSeen | undefined;
 }
 
 export interface PeerQuestion {
@@ -20,8 +23,9 @@ export interface PeerQuestion {
 export const FENCE_SINCE_VERSION = '0.1.0';
 
 /**
- * The peers to ask, in order: hinted ones first, then the rest of the cluster in random order;
- * every one of them re-validated now; never the suspect (F12, F13).
+ * The peers to ask, in order: hinted ones first, then the rest of the cluster, those first that have
+ * a fence line to the suspect that answers, the quick ones before the slow ones, the others by
+ * chance; every one of them re-validated now; never the suspect (F12, F13).
  */
 export function pickPeers(question: PeerQuestion, random: Random): HostInfo[] {
   const eligible = question.candidates.filter((candidate) => isEligible(candidate, question));
@@ -30,7 +34,18 @@ export function pickPeers(question: PeerQuestion, random: Random): HostInfo[] {
   const rest = eligible.map(({ host }) => host).filter((host) => !hinted.includes(host));
   const near = rest.filter((host) => host.clusterUuid === question.suspect.clusterUuid);
   const far = rest.filter((host) => host.clusterUuid !== question.suspect.clusterUuid);
-  return [...hinted, ...shuffled(random, near), ...shuffled(random, far)];
+  const lines = new Map(eligible.map(({ host, line }) => [host.uuid, line]));
+  const inOrder = (hosts: readonly HostInfo[]): HostInfo[] =>
+    shuffled(random, hosts).toSorted((a, b) => byLine(lines.get(a.uuid), lines.get(b.uuid)));
+  return [...hinted, ...inOrder(near), ...inOrder(far)];
+}
+
+/** Where the way to the suspect was measured, the measure decides; else nothing does. */
+function byLine(a: LineSeen | undefined, b: LineSeen | undefined): number {
+  const [one, two] = [a, b].map((line) => (line?.answers === true ? line : undefined));
+  if (one === undefined || two === undefined)
+    return Number(two !== undefined) - Number(one !== undefined);
+  return byUse(one, two);
 }
 
 function isEligible(

@@ -1,5 +1,5 @@
 import type { MonotonicMs } from '@fenceline/common';
-import type { VmSeen } from '@fenceline/protocol';
+import type { VmSeen, WatchItem } from '@fenceline/protocol';
 import type { ChannelName } from '../settings/settings.js';
 import type { HostState, HostStatus, Liveness } from '../store/schema.js';
 
@@ -53,6 +53,8 @@ export interface HostPresence {
   linkUp(hostUuid: string): boolean;
   /** Boot id of the last heartbeat or ping; undefined: none since this server started. */
   bootId(hostUuid: string): string | undefined;
+  /** Its newest heartbeat, while its stream is up or was; undefined: none since this server started. */
+  lastHeartbeat(hostUuid: string): WatchItem | undefined;
   /** VMs with a live qemu in the host's fresh list (F38); undefined: no fresh list. */
   liveVms(hostUuid: string): readonly VmSeen[] | undefined;
 }

@@ -23,6 +23,7 @@ async function rig(count: number) {
     noteSignOfLife: (uuid: string, what: string) =>
       void signs.push(`${uuid.slice(-1)} ${what.split(' ')[0]}`),
     linkUp: () => true,
+    lastHeartbeat: () => undefined,
     bootId: () => undefined,
     liveVms: () => undefined,
   };

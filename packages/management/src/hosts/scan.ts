@@ -1,6 +1,7 @@
 import { messageOf, shuffled, type Clock, type Logger, type Random } from '@fenceline/common';
 import { agentRoutes, type ScanHostRsp } from '@fenceline/protocol';
 import type { AtSibling } from '../ha/evidence/matrix.js';
+import { linesTo } from '../fencing/lines/lineWatch.js';
 import type { AgentGateway } from './agentGateway.js';
 import type { HostPresence } from './contracts.js';
 import { agentOf, type Host } from './host.js';
@@ -18,13 +19,15 @@ export interface SiblingView {
   /** `unstable` (some attempts were answered) counts as "agent answers". */
   level: Exclude<AtSibling, 'unseen'>;
   unstable: boolean;
+  /** Its fence line to the suspect stands and answers (F27). */
+  hasLine: boolean;
   tookMs: number;
   signsOfLife: readonly string[];
 }
 
 export interface ScanResult {
   atSibling: AtSibling;
-  /** Siblings that answered, best first: they see most of the suspect, steadily, and quickly. */
+  /** Siblings that answered, best first: they see most of it, steadily, have a line, are quick. */
   views: readonly SiblingView[];
   asked: number;
   /** Monotonic time of the last answer, or of the end of the round. */
@@ -64,13 +67,23 @@ export function makeScan(deps: ScanDeps): Scan {
   };
 }
 
-/** Siblings that the server hears, Enabled ones first, else by chance; a bounded number. */
+/** Siblings that the server hears: Enabled ones first, those with a line before others, else by chance. */
 async function scanners(deps: ScanDeps, suspect: Host): Promise<Host[]> {
   const hosts = await deps.repository.list({ clusterUuid: suspect.clusterUuid });
   const heard = hosts.filter(({ uuid }) => uuid !== suspect.uuid && deps.hears(uuid));
   return shuffled(deps.random, heard)
-    .toSorted((a, b) => Number(b.state === 'Enabled') - Number(a.state === 'Enabled'))
+    .map((host) => ({ host, line: hasLine(deps, host.uuid, suspect.uuid) }))
+    .toSorted(
+      (a, b) =>
+        Number(b.host.state === 'Enabled') - Number(a.host.state === 'Enabled') ||
+        Number(b.line) - Number(a.line),
+    )
+    .map(({ host }) => host)
     .slice(0, MAX_SCANNERS);
+}
+
+function hasLine({ presence }: ScanDeps, keeper: string, suspect: string): boolean {
+  return linesTo(suspect, [keeper], presence).some(({ answers }) => answers);
 }
 
 async function look(
@@ -91,7 +104,8 @@ async function look(
     const rsp = await deps.gateway.call(agentOf(sibling), agentRoutes.scanHost, call);
     if (!rsp.success) return undefined;
     const tookMs = deps.clock.monotonicMs() - startedMs;
-    return { siblingHostUuid: sibling.uuid, tookMs, ...sightOf(rsp) };
+    const line = hasLine(deps, sibling.uuid, suspect.uuid);
+    return { siblingHostUuid: sibling.uuid, hasLine: line, tookMs, ...sightOf(rsp) };
   } catch (thrown) {
     const facts = { siblingHostUuid: sibling.uuid, error: messageOf(thrown) };
     deps.log.debug('a sibling could not scan', facts);
@@ -103,7 +117,7 @@ function sightOf({
   level,
   unstable,
   signsOfLife,
-}: ScanHostRsp): Omit<SiblingView, 'siblingHostUuid' | 'tookMs'> {
+}: ScanHostRsp): Pick<SiblingView, 'level' | 'unstable' | 'signsOfLife'> {
   return { level: unstable ? 'agent' : level, unstable, signsOfLife };
 }
 
@@ -121,6 +135,7 @@ function bySight(a: SiblingView, b: SiblingView): number {
   return (
     RANK[a.level] - RANK[b.level] ||
     Number(a.unstable) - Number(b.unstable) ||
+    Number(b.hasLine) - Number(a.hasLine) ||
     a.tookMs - b.tookMs ||
     (a.siblingHostUuid < b.siblingHostUuid ? -1 : 1)
   );

@@ -30,12 +30,19 @@ export class PreFenceSettings {
   @IsBoolean() crossCluster = false;
   /** Between `virsh destroy` and SIGKILL, milliseconds. */
   @IsInt() @Min(0) @Max(60_000) killGraceMs = 300;
+  /** One-time order tokens that each host holds for its siblings' orders; 0: none are asked for. */
+  @IsInt() @Min(0) @Max(64) orderTokens = 16;
   /** Proof channels in order of blast radius. */
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(8)
   @IsIn(CHANNELS, { each: true })
   channels: ChannelName[] = ['peer', 'own-agent', 'power'];
+}
+
+export class FenceLineSettings {
+  /** Standing sessions to each host, from as many siblings; 0: none (F27). */
+  @IsInt() @Min(0) @Max(8) perHost = 2;
 }
 
 export class DetectSettings {
@@ -81,6 +88,7 @@ export class OperatorSettings {
 export class HaSettings {
   @IsIn(HA_MODES) mode: (typeof HA_MODES)[number] = 'active';
   @ValidateNested() @Type(() => PreFenceSettings) preFence = new PreFenceSettings();
+  @ValidateNested() @Type(() => FenceLineSettings) fenceLine = new FenceLineSettings();
   @ValidateNested() @Type(() => DetectSettings) detect = new DetectSettings();
   @ValidateNested() @Type(() => PowerSettings) power = new PowerSettings();
   @ValidateNested() @Type(() => AgentDownSettings) agentDown = new AgentDownSettings();

@@ -54,6 +54,11 @@ const inventory: Record<string, Column[]> = {
     ['parametersJson', 'text'],
     ['verifiedAt', 'text', 'null'],
   ],
+  orderTokens: [
+    ['id', 'integer', 'primary'],
+    ['hostUuid', 'text'],
+    ['token', 'text'],
+  ],
   powerOrders: [
     ['uuid', 'text', 'primary'],
     ['hostUuid', 'text'],
@@ -201,6 +206,7 @@ async function first(db: Kysely<Database>): Promise<void> {
   const unique = (name: string, on: string): Promise<unknown> =>
     sql.raw(`create unique index ${name} on ${on}`).execute(db);
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
+  await unique('order_tokens', '"orderTokens" ("token")');
   await unique('proofs_uuid', 'proofs ("uuid")');
   await unique('clusters_name', 'clusters ("name")');
   await unique('hosts_name', 'hosts ("clusterUuid", "name")');

@@ -86,6 +86,15 @@ export interface PowerDevicesTable {
   verifiedAt: string | null;
 }
 
+/** One-time order tokens that a host may hold (F29a); a row is gone before its token is used. */
+export interface OrderTokensTable {
+  /** Grows; of one host's tokens the older ones have the lower numbers. */
+  id: Generated<number>;
+  hostUuid: string;
+  /** Secret, never printed. */
+  token: string;
+}
+
 /** A power command that was given; unresolved until the device's state was read back after it. */
 export interface PowerOrdersTable {
   uuid: string;
@@ -254,6 +263,7 @@ export interface Database {
   clusters: ClustersTable;
   hosts: HostsTable;
   powerDevices: PowerDevicesTable;
+  orderTokens: OrderTokensTable;
   powerOrders: PowerOrdersTable;
   vms: VmsTable;
   runs: RunsTable;

@@ -1,4 +1,9 @@
-import { memoryHostState, type AgentPorts, type Processes } from '@fenceline/agent';
+import {
+  memoryHostState,
+  memoryOrderTokens,
+  type AgentPorts,
+  type Processes,
+} from '@fenceline/agent';
 import { makeLogger } from '@fenceline/common';
 import { agentRoutes, callRoute, DomainError } from '@fenceline/protocol';
 import type { SimHost } from '../world/host.js';
@@ -30,9 +35,14 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     host: bound(life, hostView(host)),
     fenceAccess: bound(life, {
       publicKey: async () => host.fenceKey,
-      install: async (siblings) => {
+      install: async (siblings, orders) => {
         host.siblings = [...siblings];
+        host.asksForTokens = orders?.orderTokens === true;
       },
+    }),
+    orderTokens: bound(life, {
+      deposit: async (...ask) => memoryOrderTokens(host.memory.run.orderTokens).deposit(...ask),
+      held: async () => host.memory.run.orderTokens.size,
     }),
     dialer: bound(life, {
       dial: async (...ask) => {
@@ -42,7 +52,7 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
     }),
     fenceProgram: bound(life, {
       start: async ({ limitMs }) => {
-        const session = startProgram(host, world.clock, atHome);
+        const session = startProgram(host, atHome, { clock: world.clock, orderTokens: false });
         world.clock.after(limitMs, () => session.close());
         return bound(life, session);
       },

@@ -66,7 +66,10 @@ class Login {
     await this.#take(EXEC_MS, host, 'channelClosed');
     this.#mark('exec');
     const wires = connectionTo(this.origin, host.name);
-    const session = startProgram(host, this.origin.world.clock, wires);
+    const session = startProgram(host, wires, {
+      clock: this.origin.world.clock,
+      orderTokens: host.asksForTokens,
+    });
     return { ok: true, session, address, stages: this.ask.stages };
   }
 

@@ -21,7 +21,11 @@ export const atHome: Connection = {
 };
 
 /** The fence program at work on a host, seen from the one that started it. */
-export function startProgram(host: SimHost, clock: Clock, wires: Connection): ProgramSession {
+export function startProgram(
+  host: SimHost,
+  wires: Connection,
+  { clock, orderTokens }: { clock: Clock; orderTokens: boolean },
+): ProgramSession {
   const input = makeReader();
   const output = makeReader();
   const text: string[] = [];
@@ -39,16 +43,19 @@ export function startProgram(host: SimHost, clock: Clock, wires: Connection): Pr
         feed(output, line);
       }),
   };
-  void fenceProgram(io, host, clockOf(life, clock)).then((code) => {
+  void fenceProgram(io, host, { clock: clockOf(life, clock), orderTokens }).then((code) => {
     life.end();
     wires.back(() => end({ kind: 'exit', code }));
   });
   return {
     writeLine: (line) => wires.there(() => feed(input, line)),
+    endInput: () => wires.there(() => finish(input)),
+    countAnew: () => void (text.length = 0),
     nextLine: () => read(output),
     ended,
     // A peer that goes away does not stop a fence that has begun; its deadline does.
     close: () => {
+      wires.there(() => finish(input));
       wires.close();
       end({ kind: 'closed' });
     },

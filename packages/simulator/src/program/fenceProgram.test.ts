@@ -7,6 +7,7 @@ const HOST = '0a000000-0000-4000-8000-000000000001';
 const VM = '11111111-2222-4333-8444-555555555555';
 const OTHER = '21111111-2222-4333-8444-555555555555';
 const DISK = '/srv/shared/vm 1.img';
+const GREETING = 'fenceline-fence 1 line=1';
 const ENCODED = '/srv/shared/vm%201.img';
 
 function suspect(): { world: World; h1: SimHost } {
@@ -20,7 +21,7 @@ function suspect(): { world: World; h1: SimHost } {
 
 async function order(
   { world, h1 }: ReturnType<typeof suspect>,
-  change: { head?: string; vm?: string } = {},
+  change: { head?: string; vm?: string; tokens?: boolean } = {},
 ): Promise<{ said: string[]; code: number; tookMs: number }> {
   const lines = [
     'fenceline-peer 1',
@@ -31,7 +32,9 @@ async function order(
   const said: string[] = [];
   const io = { next: async () => lines.shift(), say: (line: string) => void said.push(line) };
   const begunMs = world.clock.monotonicMs();
-  const code = await world.clock.settle(fenceProgram(io, h1, world.clock));
+  const code = await world.clock.settle(
+    fenceProgram(io, h1, { clock: world.clock, orderTokens: change.tokens === true }),
+  );
   return { said, code, tookMs: world.clock.monotonicMs() - begunMs };
 }
 
@@ -95,8 +98,23 @@ test.each([
   const site = suspect();
   site.h1.spawnQemu({ vmUuid: VM, name: 'vm1', epoch: 2, disks: [DISK] });
   const { said, code } = await order(site, change);
-  expect(said).toEqual(['fenceline-fence 1', `refused ${reason}`]);
+  expect(said).toEqual([GREETING, `refused ${reason}`]);
   expect(code).toBe(2);
   expect(site.h1.memory.run.barriers.size).toBe(0);
   expect(site.h1.processes.qemus).toHaveLength(1);
+});
+
+test('F29a: an order without a token that lies there is refused before it sets a barrier', async () => {
+  const token = 'ab'.repeat(16);
+  const head = (word: string): string =>
+    `fence 00112233445566aa token=${word} deadline_ms=5000 vms=1 grace_ms=300 host=${HOST}`;
+  const site = suspect();
+  site.h1.memory.run.orderTokens.add(token);
+  for (const word of ['-', 'cd'.repeat(16)]) {
+    const refused = await order(site, { head: head(word), tokens: true });
+    expect(refused).toMatchObject({ code: 2, said: [GREETING, 'refused bad-order-token'] });
+    expect(site.h1.memory.run.barriers.size).toBe(0);
+  }
+  expect((await order(site, { head: head(token), tokens: true })).code).toBe(0);
+  expect((await order(site, { head: head(token), tokens: true })).code).toBe(2);
 });

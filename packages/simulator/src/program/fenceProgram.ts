@@ -26,6 +26,9 @@ interface Work {
 
 const TURN_MS = 10;
 const ASK_FIRST_MS = 60;
+const PID_NAMESPACE = '4026531836';
+/** Nothing came on a line for so long: the peer is gone. */
+const IDLE_MS = 180_000;
 /** A barrier on a local disk that answers. */
 const SYNC_MS = 4;
 
@@ -34,17 +37,55 @@ const SYNC_MS = 4;
  * shares no code with the bash program or with the agent (F19 to F22, F34, F35).
  * @returns its exit code.
  */
-export async function fenceProgram(io: ProgramIo, host: SimHost, clock: Clock): Promise<number> {
-  io.say('fenceline-fence 1');
+export async function fenceProgram(
+  io: ProgramIo,
+  host: SimHost,
+  { clock, orderTokens = false }: { clock: Clock; orderTokens?: boolean },
+): Promise<number> {
+  io.say('fenceline-fence 1 line=1');
   try {
-    const order = await readOrder(() => io.next());
-    await new Program(io, { host, clock, order }).run();
-    return 0;
+    if ((await io.next()) !== 'fenceline-peer 1') throw new Refused('version');
+    for (;;) {
+      const line = await idleNext(io, clock);
+      if (line === undefined) return 0;
+      if (line.startsWith('ping ')) {
+        io.say(pong(host, line));
+        continue;
+      }
+      const order = await readOrder(line, () => io.next());
+      if (orderTokens) useToken(host, order);
+      await new Program(io, { host, clock, order }).run();
+    }
   } catch (thrown) {
     if (!(thrown instanceof Refused)) throw thrown;
     io.say(`refused ${thrown.message}`);
     return 2;
   }
+}
+
+/** Undefined: nothing came for so long, or nothing will come any more. */
+async function idleNext(io: ProgramIo, clock: Clock): Promise<string | undefined> {
+  const waited = new AbortController();
+  const idle = sleep(clock, IDLE_MS, waited.signal).catch(() => undefined);
+  const line = await Promise.race([io.next(), idle.then(() => undefined)]);
+  waited.abort(new Error('a line came'));
+  return line;
+}
+
+function pong(host: SimHost, line: string): string {
+  const nonce = /^ping ([0-9a-f]{16,64})$/.exec(line)?.[1];
+  if (nonce === undefined) throw new Refused('bad-order');
+  return `pong ${nonce} host=${uuidOf(host) ?? '-'} boot=${host.bootId} pidns=${PID_NAMESPACE}`;
+}
+
+/** F29a: an order needs a token that lies here, and uses it up whatever comes of it. */
+function useToken(host: SimHost, { mode, token }: ReadOrder): void {
+  if (mode === 'fence' && !host.memory.run.orderTokens.delete(token))
+    throw new Refused('bad-order-token');
+}
+
+function uuidOf(host: SimHost): string | undefined {
+  return host.memory.run.hostUuid ?? host.memory.disk.hostUuid;
 }
 
 class Program {
@@ -74,7 +115,7 @@ class Program {
 
   async run(): Promise<void> {
     const { host, order } = this.here;
-    const self = host.memory.run.hostUuid ?? host.memory.disk.hostUuid;
+    const self = uuidOf(host);
     // I3: an order for another host ends here, before a barrier is set or anything is killed.
     if (order.host !== undefined && order.host !== self) throw new Refused('wrong-host');
     if (order.mode === 'count') this.#look();
@@ -86,7 +127,7 @@ class Program {
       `drain_ms=${Math.round(this.#cleanMs === 0 ? 0 : at - this.#cleanMs)}`,
     ].join(' ');
     this.io.say(
-      `end ${order.nonce} host=${self ?? '-'} boot=${host.bootId} pidns=4026531836 uid=0 ` +
+      `end ${order.nonce} host=${self ?? '-'} boot=${host.bootId} pidns=${PID_NAMESPACE} uid=0 ` +
         `control=${self === undefined ? 'no-host' : 'ok'} ${times}`,
     );
   }

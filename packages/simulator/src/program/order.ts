@@ -14,6 +14,8 @@ export interface OrderedVm {
 export interface ReadOrder {
   mode: 'fence' | 'count';
   nonce: string;
+  /** `-`: none was given. */
+  token: string;
   deadlineMs: number;
   graceMs: number;
   /** Undefined: the peer did not say whom it means. */
@@ -26,24 +28,30 @@ export class Refused extends Error {}
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 const HEAD = /^(fence|count) ([0-9a-f]{16,64}) (.*)$/;
+const TOKEN = /^(?:-|[0-9a-f]{32})$/;
 const VM = new RegExp(`^vm (${UUID}) epoch=(\\d{1,16})((?: \\S+)*)$`);
 
-/** Reads greeting, head and VM lines. @throws Refused */
-export async function readOrder(next: () => Promise<string | undefined>): Promise<ReadOrder> {
-  if ((await next()) !== 'fenceline-peer 1') throw new Refused('version');
-  const head = HEAD.exec((await next()) ?? '');
+/** Reads VM lines behind a head. @throws Refused */
+export async function readOrder(
+  headLine: string,
+  next: () => Promise<string | undefined>,
+): Promise<ReadOrder> {
+  const head = HEAD.exec(headLine);
   if (head === null) throw new Refused('bad-order');
   const [, mode, nonce = '', rest = ''] = head;
   const fields = new Map(rest.split(' ').map((word) => cutAt(word, '=')));
   const deadlineMs = Number(fields.get('deadline_ms'));
   const count = Number(fields.get('vms'));
   const inRange = deadlineMs >= 200 && deadlineMs <= 300_000 && count >= 1 && count <= 500;
-  if (!inRange || fields.get('token') !== '-') throw new Refused('bad-order');
+  const token = fields.get('token') ?? '';
+  if (!TOKEN.test(token)) throw new Refused('bad-token');
+  if (!inRange) throw new Refused('bad-order');
   const vms: OrderedVm[] = [];
   while (vms.length < count) vms.push(readVm((await next()) ?? ''));
   return {
     mode: mode === 'count' ? 'count' : 'fence',
     nonce,
+    token,
     deadlineMs,
     graceMs: Number(fields.get('grace_ms') ?? 300),
     host: fields.get('host'),

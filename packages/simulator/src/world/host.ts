@@ -39,6 +39,8 @@ export class SimHost {
   readonly definitions: LibvirtRecords['definitions'] = new Map();
   /** Entries of authorized_keys that the agent wrote. */
   siblings: readonly SiblingKey[] = [];
+  /** Their forced command asks for an order token (F29a). */
+  asksForTokens = false;
   memory: HostMemory = emptyHostMemory();
   /** The local disk with the synced state answers. */
   stateDiskAnswers = true;

@@ -14,6 +14,7 @@ export function channelSession(
   const session = new LineSession({
     ...options,
     write: (line) => void channel.write(line),
+    endInput: () => channel.end(),
   });
   const finish = (): void => session.end(how);
   channel.on('data', (chunk: Buffer) => session.stdout(chunk));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import ssh2 from 'ssh2';
 import { fileFenceAccess, worksAsKey, type FileFenceAccess } from './fileFenceAccess.js';
+import type { BuiltPrograms } from './installedProgram.js';
 
 let dir = '';
 let keys = '';
@@ -15,25 +16,20 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
+const PROGRAMS: BuiltPrograms = {
+  native: undefined,
+  bash: join(import.meta.dirname, '../program/fenceline-fence'),
+};
 const make = (change: { runDir?: string } = {}): FileFenceAccess =>
   fileFenceAccess({
     stateDir: join(dir, 'state'),
-    runDir: '/run/elsewhere',
+    runDir: join(dir, 'run'),
     libvirtUri: 'qemu:///session',
     authorizedKeysFile: keys,
+    programs: PROGRAMS,
     ...change,
   });
-
-test('F34: the installed program works in the folders of this agent, without any environment', async () => {
-  await access.installProgram();
-  const text = await readFile(access.programFile, 'utf8');
-  expect(text).toContain('RUN=${FENCELINE_RUN_DIR:-/run/elsewhere}\n');
-  expect(text).toContain(`STATE=\${FENCELINE_STATE_DIR:-${join(dir, 'state')}}\n`);
-  expect(text).toContain('URI=${FENCELINE_LIBVIRT_URI:-qemu:///session}\n');
-  await expect(make({ runDir: '/run/$(reboot)' }).installProgram()).rejects.toThrow(
-    'a shell reads',
-  );
-});
+const inMemory = (): string => join(dir, 'run/bin/fenceline-fence');
 
 const sibling = (fencePublicKey: string): Parameters<FileFenceAccess['install']>[0] => [
   { hostUuid: 'aaaaaaaa-2222-3333-4444-555555555555', addresses: ['10.0.0.1'], fencePublicKey },
@@ -63,14 +59,18 @@ test('F29: a key that can not be read is none, however it was made', () => {
 
 test('F29: the program and the entry that runs it, and nothing else', async () => {
   await access.install(sibling(await access.publicKey()));
-  expect(await modeOf(access.programFile)).toBe('755');
-  expect(await readFile(access.programFile, 'utf8')).toMatch(/^#!\/bin\/bash -p\n/);
+  expect(await modeOf(inMemory())).toBe('755');
   expect(await modeOf(keys)).toBe('600');
+  const words = `--run-dir ${dir}/run --state-dir ${dir}/state --uri qemu:///session`;
+  const command =
+    `if test -x ${dir}/run/bin/fenceline-fence; then exec ${dir}/run/bin/fenceline-fence ${words}; fi; ` +
+    `exec ${dir}/state/bin/fenceline-fence ${words}`;
   expect(await readFile(keys, 'utf8')).toMatch(
-    new RegExp(
-      `^restrict,from="10.0.0.1",command="${access.programFile}" ssh-ed25519 \\S+ fenceline:`,
-    ),
+    /^restrict,from="10\.0\.0\.1",command="[^"]+" ssh-ed25519 \S+ fenceline:/,
   );
+  expect(await readFile(keys, 'utf8')).toContain(`command="${command}"`);
+  await access.install(sibling(await access.publicKey()), { orderTokens: true });
+  expect(await readFile(keys, 'utf8')).toContain(`${words} --tokens"`);
   await access.install([]);
   expect(await readFile(keys, 'utf8')).toBe('');
 });

@@ -1,39 +1,30 @@
 import { chmod, lstat, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Secret } from '@fenceline/common';
 import ssh2 from 'ssh2';
 import { errnoOf } from '../../errno.js';
 import type { FenceAccess } from '../../host/fenceAccess.js';
 import { renderAuthorizedKeys } from '../authorizedKeys.js';
+import { programFiles, type ProgramSettings } from '../programCommand.js';
+import { installProgram, type BuiltPrograms, type InstalledProgram } from './installedProgram.js';
 
-export interface FenceAccessOptions {
-  /** Holds the key pair and the installed program. */
-  stateDir: string;
-  runDir: string;
-  libvirtUri: string;
+export interface FenceAccessOptions extends ProgramSettings {
   /** Of the user that siblings log in as, `/root/.ssh/authorized_keys`. */
   authorizedKeysFile: string;
+  /** What can be installed; what was built into this agent if absent. */
+  programs?: BuiltPrograms;
 }
 
 export interface FileFenceAccess extends FenceAccess {
   /** The private half, for the SSH adapter; it never leaves this host. Made at the first call. */
   privateKey(): Promise<Secret>;
-  /** Writes the program where the forced command finds it. */
-  installProgram(): Promise<void>;
-  readonly programFile: string;
+  /** Writes the program where the forced command finds it, and says which one. */
+  installProgram(): Promise<InstalledProgram>;
 }
-
-/** The program as it was built into this agent. */
-const BUILT_PROGRAM = fileURLToPath(new URL('../program/fenceline-fence', import.meta.url));
-
-/** What may stand in the program's text as it is. */
-const PLAIN = /^[A-Za-z0-9_.:/+@-]+$/;
 
 /** Own key pair, installed program and siblings' entries as files (F29). */
 export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
   const keyFile = join(options.stateDir, 'fence-key');
-  const programFile = join(options.stateDir, 'bin', 'fenceline-fence');
   let made: Promise<{ private: string; public: string }> | undefined;
   const keyPair = (): Promise<{ private: string; public: string }> => {
     made ??= loadOrMakeKey(keyFile).catch((error: unknown) => {
@@ -42,44 +33,21 @@ export function fileFenceAccess(options: FenceAccessOptions): FileFenceAccess {
     });
     return made;
   };
-  const installProgram = async (): Promise<void> => {
-    await mkdir(dirname(programFile), { recursive: true, mode: 0o755 });
-    const text = withSettings(await readFile(BUILT_PROGRAM, 'utf8'), options);
-    await replaceFile(programFile, text, 0o755);
-  };
+  const install = (): Promise<InstalledProgram> =>
+    installProgram(programFiles(options), options.programs);
   return {
-    programFile,
-    installProgram,
+    installProgram: install,
     privateKey: async () => new Secret((await keyPair()).private),
     publicKey: async () => (await keyPair()).public,
-    install: async (siblings) => {
-      await installProgram();
+    install: async (siblings, { orderTokens } = { orderTokens: false }) => {
+      await install();
       const file = await resolved(options.authorizedKeysFile);
       await mkdir(dirname(file), { recursive: true, mode: 0o700 });
       const before = await readOr(file, '');
-      const after = renderAuthorizedKeys(before, siblings, programFile);
+      const after = renderAuthorizedKeys(before, siblings, { ...options, orderTokens });
       if (after !== before) await replaceFile(file, after, 0o600);
     },
   };
-}
-
-/**
- * The program with this agent's settings as its defaults.
- * safety: a sibling's fence runs it without any environment; with other folders its barrier would
- * not be the one that this agent's starts look at.
- */
-function withSettings(program: string, options: FenceAccessOptions): string {
-  const settings = [
-    ['FENCELINE_RUN_DIR', options.runDir],
-    ['FENCELINE_STATE_DIR', options.stateDir],
-    ['FENCELINE_LIBVIRT_URI', options.libvirtUri],
-  ] as const;
-  return settings.reduce((text, [name, value]) => {
-    const line = new RegExp(`\\$\\{${name}:-[^}]*\\}`);
-    if (!line.test(text)) throw new Error(`the fence program has no setting ${name}`);
-    if (!PLAIN.test(value)) throw new Error(`${name}: ${value} has characters that a shell reads`);
-    return text.replace(line, () => `\${${name}:-${value}}`);
-  }, program);
 }
 
 async function loadOrMakeKey(file: string): Promise<{ private: string; public: string }> {

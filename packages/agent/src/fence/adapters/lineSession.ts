@@ -9,6 +9,8 @@ const MAX_LINE_CHARS = 8_192;
 export interface LineSessionOptions {
   maxOutputBytes: number;
   write: (line: string) => void;
+  /** The other side sees the end of its input. */
+  endInput: () => void;
   /** Ends everything of the session on this side; called once. */
   destroy: () => void;
 }
@@ -20,16 +22,15 @@ export class LineSession implements ProgramSession {
   readonly #options: LineSessionOptions;
   readonly #lines: string[] = [];
   readonly #buffer = new LineBuffer(MAX_LINE_CHARS);
-  readonly #streams = {
-    stdout: { hash: createHash('sha256'), bytes: 0 },
-    stderr: { hash: createHash('sha256'), bytes: 0 },
-  };
+  #streams = newStreams();
+  #maxOutputBytes: number;
   #waiter: ((line: string | undefined) => void) | undefined;
   #over = false;
   #destroyed = false;
 
   constructor(options: LineSessionOptions) {
     this.#options = options;
+    this.#maxOutputBytes = options.maxOutputBytes;
     const { promise, resolve } = deferred<SessionEnd>();
     this.ended = promise;
     this.#end = resolve;
@@ -65,6 +66,15 @@ export class LineSession implements ProgramSession {
     if (!this.#destroyed && !this.#over) this.#options.write(`${line}\n`);
   }
 
+  endInput(): void {
+    if (!this.#destroyed && !this.#over) this.#options.endInput();
+  }
+
+  countAnew(maxOutputBytes: number): void {
+    this.#streams = newStreams();
+    this.#maxOutputBytes = maxOutputBytes;
+  }
+
   nextLine(): Promise<string | undefined> {
     const line = this.#lines.shift();
     if (line !== undefined || this.#over) return Promise.resolve(line);
@@ -92,7 +102,7 @@ export class LineSession implements ProgramSession {
     const { stdout, stderr } = this.#streams;
     this.#streams[name].bytes += chunk.length;
     this.#streams[name].hash.update(chunk);
-    if (stdout.bytes + stderr.bytes <= this.#options.maxOutputBytes) return true;
+    if (stdout.bytes + stderr.bytes <= this.#maxOutputBytes) return true;
     this.#tooMuch();
     return false;
   }
@@ -109,4 +119,11 @@ export class LineSession implements ProgramSession {
     this.#destroyed = true;
     this.#options.destroy();
   }
+}
+
+function newStreams() {
+  return {
+    stdout: { hash: createHash('sha256'), bytes: 0 },
+    stderr: { hash: createHash('sha256'), bytes: 0 },
+  };
 }

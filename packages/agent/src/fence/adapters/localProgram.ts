@@ -1,43 +1,42 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Clock } from '@fenceline/common';
+import { programArguments, programFiles, type ProgramSettings } from '../programCommand.js';
 import type { FenceProgramRunner, ProgramSession } from '../programSession.js';
 import { LineSession } from './lineSession.js';
 
-export interface LocalProgramOptions {
+export interface LocalProgramOptions extends ProgramSettings {
   clock: Clock;
-  /** The installed program. */
-  programFile: string;
-  /** Where it finds the records that it shares with the agent. */
-  runDir: string;
-  stateDir: string;
-  libvirtUri: string;
   /** Searched for virsh and friends; the program's own default if absent. */
   path?: string;
 }
 
 /** Runs the installed fence program as a child, without a shell and in a group of its own. */
 export function localProgram(options: LocalProgramOptions): FenceProgramRunner {
+  const [inMemory, onDisk] = programFiles(options);
   return {
-    start: ({ maxOutputBytes, limitMs }) =>
-      new Promise<ProgramSession>((resolve, reject) => {
-        const child = spawn(options.programFile, [], {
-          stdio: ['pipe', 'pipe', 'pipe'],
-          detached: true,
-          cwd: '/',
-          env: {
-            FENCELINE_RUN_DIR: options.runDir,
-            FENCELINE_STATE_DIR: options.stateDir,
-            FENCELINE_LIBVIRT_URI: options.libvirtUri,
-            ...(options.path === undefined ? {} : { FENCELINE_PATH: options.path }),
-          },
-        });
-        child.once('error', reject);
-        child.once('spawn', () => {
-          child.off('error', reject);
-          resolve(childSession(child, { maxOutputBytes, limitMs, clock: options.clock }));
-        });
-      }),
+    start: async (limits) => {
+      // As the forced command does it: the one on disk where there is none in memory.
+      const child = await started(options, inMemory).catch(() => started(options, onDisk));
+      return childSession(child, { ...limits, clock: options.clock });
+    },
   };
+}
+
+function started(options: LocalProgramOptions, file: string): Promise<ChildProcess> {
+  return new Promise((resolve, reject) => {
+    // Its own agent needs no order token: who can start this is root here already.
+    const child = spawn(file, programArguments(options, { orderTokens: false }), {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      cwd: '/',
+      env: options.path === undefined ? {} : { FENCELINE_PATH: options.path },
+    });
+    child.once('error', reject);
+    child.once('spawn', () => {
+      child.off('error', reject);
+      resolve(child);
+    });
+  });
 }
 
 function childSession(
@@ -48,6 +47,7 @@ function childSession(
   const session = new LineSession({
     maxOutputBytes,
     write: (line) => void child.stdin?.write(line),
+    endInput: () => child.stdin?.end(),
     destroy: () => {
       timer.cancel();
       // The program hears the end of its input too late; TERM lets it stop its helpers first.

@@ -6,7 +6,7 @@ export interface ToolResult {
   stdout: string;
 }
 
-/** Runs one program without a shell, bounded in time and output. Never throws. */
+/** Runs one program without a shell and without input, bounded in time and output. Never throws. */
 export function runTool(
   file: string,
   args: readonly string[],
@@ -20,9 +20,11 @@ export function runTool(
       signal: limits.signal,
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
     };
-    execFile(file, [...args], options, (error, stdout) => {
+    const child = execFile(file, [...args], options, (error, stdout) => {
       if (error === null) resolve({ code: 0, stdout });
       else resolve({ code: typeof error.code === 'number' ? error.code : undefined, stdout });
     });
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end();
   });
 }

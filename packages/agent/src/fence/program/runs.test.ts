@@ -1,12 +1,9 @@
 import { expect, test } from '@jest/globals';
 import {
   DISK,
-  haveGcc,
   linesOf,
-  onRealProcesses,
+  onBothPrograms,
   OTHER,
-  play,
-  PROGRAM,
   useTools,
   verdictOf,
 } from '../../../test/fenceProgramHost.js';
@@ -17,27 +14,24 @@ const LIBVIRTD = `
   ( exec -a /usr/sbin/libvirtd bash -c "printf libvirtd >/proc/\\$\\$/comm; $SPIN" ) & DAEMON=$!
   until [[ $(cat /proc/$DAEMON/comm) == libvirtd && $(tr '\\0' ' ' </proc/$DAEMON/cmdline) == */libvirtd* ]]; do sleep 0.01; done`;
 
-onRealProcesses('the fence program: runs, starts and libvirt', () => {
-  (haveGcc ? test : test.skip)(
-    'F35: the record of the run attributes a qemu that has no arguments; only that pid and start time',
-    async () => {
-      const wiped = `
+onBothPrograms('the fence program: runs, starts and libvirt', (play) => {
+  test('F35: the record of the run attributes a qemu that has no arguments; only that pid and start time', async () => {
+    const wiped = `
         cp $TOOLS/WIPED ./qemu-system-x86_64; ./qemu-system-x86_64 x & LAST=$!
         until [[ -z $(tr -d '\\0' </proc/$LAST/cmdline) ]]; do sleep 0.01; done; mkdir run/runs`;
-      const known = await play({
-        script: `${wiped}
+    const known = await play({
+      script: `${wiped}
           echo "7 $LAST $(starttime $LAST)" >run/runs/$VM; fence 7 ${DISK}; alive $LAST qemu`,
-      });
-      expect(verdictOf(known.out)).toBe('dead');
-      expect(known.out.at(-1)).toBe('gone qemu');
-      const reused = await play({
-        script: `${wiped}
+    });
+    expect(verdictOf(known.out)).toBe('dead');
+    expect(known.out.at(-1)).toBe('gone qemu');
+    const reused = await play({
+      script: `${wiped}
           echo "7 $LAST 1" >run/runs/$VM; DEADLINE=900 fence 7 ${DISK}; alive $LAST qemu`,
-      });
-      expect(verdictOf(reused.out)).toBe('unattributed');
-      expect(reused.out.at(-1)).toBe('alive qemu');
-    },
-  );
+    });
+    expect(verdictOf(reused.out)).toBe('unattributed');
+    expect(reused.out.at(-1)).toBe('alive qemu');
+  });
 
   test('F21: nothing found counts only if libvirt answered, else its daemon is killed first', async () => {
     const answered = await play({ script: `${LIBVIRTD}; fence 7 ${DISK}; alive $DAEMON daemon` });
@@ -190,7 +184,7 @@ onRealProcesses('the fence program: runs, starts and libvirt', () => {
     const { out } = await play({
       script: `${QUEUED}; echo "7 1 $(starttime 1)" >run/grants/$VM
         { DEADLINE=${ms} order 7 | sed 's/vms=1/vms=2/'; echo "vm $OTHER epoch=7 ${DISK}"; } |
-          ${PROGRAM}
+          $PROGRAM
         alive $DAEMON daemon`,
     });
     expect([verdictOf(out), verdictOf(out, OTHER)]).toEqual(['alive', 'dead']);
@@ -202,25 +196,22 @@ onRealProcesses('the fence program: runs, starts and libvirt', () => {
       unkillable: 'libvirtd',
       script: `printf libvirtd >/proc/1/comm; mkdir run/grants; echo "7 999999 1" >run/grants/$VM
         { DEADLINE=2500 order 7 | sed 's/vms=1/vms=2/'; echo "vm $OTHER epoch=7 ${DISK}"; } |
-          ${PROGRAM}`,
+          $PROGRAM`,
     });
     expect([verdictOf(out), verdictOf(out, OTHER)]).toEqual(['unattributed', 'dead']);
   });
 
-  (haveGcc ? test : test.skip)(
-    'F21: a daemon that could not be looked at is not one that is not there',
-    async () => {
-      const { out } = await play({
-        virsh: 'hang',
-        script: `${QUEUED}; echo "7 999999 1" >run/grants/$VM; touch blind
+  test('F21: a daemon that could not be looked at is not one that is not there', async () => {
+    const { out } = await play({
+      virsh: 'hang',
+      script: `${QUEUED}; echo "7 999999 1" >run/grants/$VM; touch blind
           order 7 ${DISK} >order.txt; ( sleep 0.6; rm blind ) &
           env LD_PRELOAD=$TOOLS/ENOMEM.so ENOMEM_AT=/proc/$DAEMON/ ENOMEM_WHEN=$PWD/blind \
-            ${PROGRAM} <order.txt; alive $DAEMON daemon`,
-      });
-      expect(verdictOf(out)).toBe('dead');
-      expect(out.at(-1)).toBe('gone daemon');
-    },
-  );
+            $BREAKABLE <order.txt; alive $DAEMON daemon`,
+    });
+    expect(verdictOf(out)).toBe('dead');
+    expect(out.at(-1)).toBe('gone daemon');
+  });
 
   test('F34: a record of a start that can not be read keeps the VM from being dead', async () => {
     const { out } = await play({
@@ -288,46 +279,37 @@ onRealProcesses('the fence program: runs, starts and libvirt', () => {
   });
 
   const WITHOUT_MEMORY = (at: string): string =>
-    `export ENOMEM_IN=fenceline-fence ENOMEM_AT=${at}
+    `export ENOMEM_IN=fenceline-fence ENOMEM_AT=${at} PROGRAM=$BREAKABLE
      DEADLINE=1200 LD_PRELOAD=$TOOLS/ENOMEM.so fence 7 ${DISK}`;
 
-  (haveGcc ? test : test.skip)(
-    'F35: a record of a run that can not be opened may name a newer one: not touched, not dead',
-    async () => {
-      const { out } = await play({
-        script: `
+  test('F35: a record of a run that can not be opened may name a newer one: not touched, not dead', async () => {
+    const { out } = await play({
+      script: `
           qemu -uuid $VM; mkdir run/runs; echo "8 $LAST $(starttime $LAST)" >run/runs/$VM
           ${WITHOUT_MEMORY('$PWD/run/runs/$VM')}; alive $LAST newer`,
-      });
-      expect(out.at(-1)).toBe('alive newer');
-      expect(verdictOf(out)).toBe('unattributed');
-    },
-  );
+    });
+    expect(out.at(-1)).toBe('alive newer');
+    expect(verdictOf(out)).toBe('unattributed');
+  });
 
-  (haveGcc ? test : test.skip)(
-    'F34: a record of a start that can not be opened is not one that is not there',
-    async () => {
-      const { out } = await play({
-        script: `
+  test('F34: a record of a start that can not be opened is not one that is not there', async () => {
+    const { out } = await play({
+      script: `
           mkdir run/grants; sleep 1000 & echo "7 $! $(starttime $!)" >run/grants/$VM
           ${WITHOUT_MEMORY('$PWD/run/grants/$VM')}`,
-      });
-      expect(verdictOf(out)).toBe('unattributed');
-    },
-  );
+    });
+    expect(verdictOf(out)).toBe('unattributed');
+  });
 
-  (haveGcc ? test : test.skip)(
-    'F21: a process whose arguments can not be opened may be the VM under another name',
-    async () => {
-      const { out } = await play({
-        script: `
+  test('F21: a process whose arguments can not be opened may be the VM under another name', async () => {
+    const { out } = await play({
+      script: `
           ( exec -a /usr/bin/qemu-system-x86_64 bash -c "printf vm >/proc/\\$\\$/comm; $SPIN" -uuid $VM ) & LAST=$!
           settle; until [[ $(cat /proc/$LAST/comm) == vm ]]; do sleep 0.01; done
           ${WITHOUT_MEMORY('/proc/$LAST/cmdline')}`,
-      });
-      expect(verdictOf(out)).toBe('unattributed');
-    },
-  );
+    });
+    expect(verdictOf(out)).toBe('unattributed');
+  });
 
   test('F20a: a side process of a VM with a long name, which libvirt cuts in its paths', async () => {
     const { out } = await play({

@@ -89,6 +89,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     noteSignOfLife: (uuid) => signs.set(uuid, clock.monotonicMs()),
     linkUp: (uuid) => byUuid(uuid).up,
     bootId: (uuid) => byUuid(uuid).bootId,
+    lastHeartbeat: () => undefined,
     liveVms: (uuid) =>
       byUuid(uuid).up ? byUuid(uuid).vms.filter((vm) => vm.hasProcess) : undefined,
   };
@@ -108,6 +109,8 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     random,
     events,
     log,
+    tokens: { take: async () => ({}), hold: () => () => undefined },
+    lines: { linesTo: () => [] },
   });
   bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
   const judgements = new Map<string, HostJudgement>();

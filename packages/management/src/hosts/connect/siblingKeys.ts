@@ -1,4 +1,5 @@
 import type { SiblingKey } from '@fenceline/protocol';
+import type { SettingsSource } from '../../settings/settings.js';
 import type { Host } from '../host.js';
 
 /** As many as one connect can carry. */
@@ -24,6 +25,15 @@ export function siblingKeysFor(
 }
 
 /** The same for the same keys; compared to know whether a host has to be told. */
-export function siblingKeysDigest(keys: readonly SiblingKey[]): string {
-  return JSON.stringify(keys.map((key) => [key.hostUuid, key.addresses, key.fencePublicKey]));
+export function siblingKeysDigest(told: {
+  siblings: readonly SiblingKey[];
+  orderTokens: boolean;
+}): string {
+  const keys = told.siblings.map((key) => [key.hostUuid, key.addresses, key.fencePublicKey]);
+  return JSON.stringify([told.orderTokens, keys]);
+}
+
+/** F29a: whether an order of a sibling needs a token of the host that it is for. */
+export function asksForTokens(settings: SettingsSource): boolean {
+  return settings.current().ha.preFence.orderTokens > 0;
 }

@@ -3,7 +3,7 @@ import { DomainError, agentRoutes, FENCELINE_VERSION } from '@fenceline/protocol
 import { forEachBounded } from '../bounded.js';
 import type { Host } from '../host.js';
 import { callAgent, type ConnectDeps } from './context.js';
-import { siblingKeysDigest, siblingKeysFor } from './siblingKeys.js';
+import { asksForTokens, siblingKeysDigest, siblingKeysFor } from './siblingKeys.js';
 
 /** Hosts of a cluster that are told at one time. */
 const FAN_OUT = 8;
@@ -84,13 +84,14 @@ class Refresher implements SiblingRefresh {
   }
 
   async #tell(host: Host): Promise<boolean> {
-    const { repository, gateway, owner, log } = this.deps;
+    const { repository, gateway, owner, log, settings } = this.deps;
     const hosts = await repository.list({ clusterUuid: host.clusterUuid });
     const siblings = siblingKeysFor(host, hosts);
-    const digest = siblingKeysDigest(siblings);
+    const orderTokens = asksForTokens(settings);
+    const digest = siblingKeysDigest({ siblings, orderTokens });
     if (this.#told.get(host.uuid) === digest) return true;
     const server = { serverUuid: owner.uuid, serverVersion: FENCELINE_VERSION };
-    const command = { hostUuid: host.uuid, ...server, siblings };
+    const command = { hostUuid: host.uuid, ...server, siblings, orderTokens };
     const call = { command, deadlineMs: CALL_MS, signal: this.#stopping.signal };
     try {
       // safety: /host/connect gives an agent without identity this host's; only its own may be told.

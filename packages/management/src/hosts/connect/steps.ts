@@ -7,7 +7,7 @@ import { callAgent, hookContext, type ConnectContext, type ConnectDeps } from '.
 import type { ConnectExtension } from './extensions.js';
 import { afterConnectHooksStep } from './hookSteps.js';
 import { pinnedHostKeys } from './hostKeys.js';
-import { siblingKeysDigest, siblingKeysFor } from './siblingKeys.js';
+import { asksForTokens, siblingKeysDigest, siblingKeysFor } from './siblingKeys.js';
 
 /** An echo or ping is answered by the agent itself, without libvirt. */
 const PING_MS = 5_000;
@@ -104,7 +104,7 @@ function readFacts({ gateway, settings }: ConnectDeps): Step<ConnectContext> {
 }
 
 function connectAgent(deps: ConnectDeps, hooks: ConnectHooks): Step<ConnectContext> {
-  const { gateway, repository, inventory } = deps;
+  const { gateway, repository, inventory, settings } = deps;
   return {
     name: 'connect-agent',
     run: (context) =>
@@ -119,11 +119,12 @@ function connectAgent(deps: ConnectDeps, hooks: ConnectHooks): Step<ConnectConte
           serverUuid: deps.owner.uuid,
           serverVersion: FENCELINE_VERSION,
           siblings,
+          orderTokens: asksForTokens(settings),
           ...(runs.length > MAX_RUNS ? {} : { runs }),
         };
         const call = { command, deadlineMs: Math.min(CONNECT_MS, budget.leftMs()), signal };
         const answer = await callAgent({ gateway, host }, agentRoutes.connect, call);
-        hooks.toldSiblings(host, siblingKeysDigest(siblings));
+        hooks.toldSiblings(host, siblingKeysDigest(command));
         checkSameBoot(host, context.bootId, answer.bootId);
         const { agentInstance, agentVersion, bootId, fencePublicKey } = answer;
         const addresses = [...new Set([...host.addresses, ...answer.addresses])].slice(0, 16);

@@ -3,6 +3,7 @@ import {
   FENCELINE_VERSION,
   PROTOCOL_VERSION,
   TransportError,
+  type FenceLineState,
   type ScanLevel,
   type VmSeen,
   type WatchItem,
@@ -46,6 +47,9 @@ export class FakeAgent {
   fencePublicKey: string;
   sshHostKeys: string[];
   vms: VmSeen[] = [];
+  /** Deposited by the server. */
+  orderTokens: readonly string[] = [];
+  fenceLines: FenceLineState[] = [];
   libvirtAnswered = true;
   cpuVirtualization = true;
   kvmDevice = true;
@@ -147,7 +151,14 @@ export class FakeAgent {
     this.#sequence += 1;
     const { agentInstance, bootId, agentVersion } = this;
     const whose = this.knowsItself ? { hostUuid: this.hostUuid } : {};
-    return { kind, sequence: this.#sequence, agentInstance, bootId, agentVersion, ...whose };
+    const { fenceLines, orderTokens } = this;
+    return {
+      kind,
+      sequence: this.#sequence,
+      ...{ agentInstance, bootId, agentVersion },
+      ...(kind === 'heartbeat' ? { fenceLines, orderTokens: orderTokens.length } : {}),
+      ...whose,
+    };
   }
 
   #push(item: WatchItem): void {

@@ -7,6 +7,7 @@ import {
   type CallOptions,
   type ConnectHostCmd,
   type EchoCmd,
+  type OrderTokensCmd,
   type Route,
   type ScanHostCmd,
   type WatchItem,
@@ -127,6 +128,11 @@ export class FakeAgents implements AgentGateway {
           fencePublicKey: fake.fencePublicKey,
           seeded: true,
         };
+      case agentRoutes.fenceLines.name:
+        return { lines: [] };
+      case agentRoutes.orderTokens.name:
+        fake.orderTokens = (command as OrderTokensCmd).tokens;
+        return { held: fake.orderTokens.length };
       case agentRoutes.capacity.name:
         return { cpus: fake.cpus, memoryMiB: fake.memoryMiB, memoryAvailableMiB: fake.memoryMiB };
       case agentRoutes.vmSync.name:

@@ -1,5 +1,5 @@
 import type { Clock, MonotonicMs } from '@fenceline/common';
-import type { VmSeen } from '@fenceline/protocol';
+import type { VmSeen, WatchItem } from '@fenceline/protocol';
 import type { HostPresence } from '../contracts.js';
 
 /** A list that no stream keeps current is fresh for this long, ms. */
@@ -11,6 +11,7 @@ interface Seen {
   lastSignAtMs?: number;
   stored?: boolean;
   bootId?: string;
+  heartbeat?: WatchItem;
   streamUp: boolean;
   vms?: Map<string, VmSeen>;
   /** When the list was read, and whether a stream has kept it current since. */
@@ -41,6 +42,14 @@ export class Presence implements HostPresence {
 
   bootId(hostUuid: string): string | undefined {
     return this.#hosts.get(hostUuid)?.bootId;
+  }
+
+  lastHeartbeat(hostUuid: string): WatchItem | undefined {
+    return this.#hosts.get(hostUuid)?.heartbeat;
+  }
+
+  setHeartbeat(hostUuid: string, item: WatchItem): void {
+    this.#of(hostUuid).heartbeat = item;
   }
 
   // safety: a list that nothing keeps current is no list; a start elsewhere relies on it (F38).

@@ -122,8 +122,11 @@ export class Tracker {
     if (!this.#heard(item, 'tracking')) return;
     this.#lastItemMs = this.deps.watchfulMs();
     this.deps.presence.setStream(this.hostUuid, true);
-    if (item.kind === 'heartbeat') this.link.beat(this.#lastItemMs);
-    else if (item.vm !== undefined) this.#lists.changed(item.bootId, item.vm);
+    if (item.kind === 'heartbeat') {
+      this.link.beat(this.#lastItemMs);
+      this.deps.presence.setHeartbeat(this.hostUuid, item);
+    }
+    if (item.kind === 'vm' && item.vm !== undefined) this.#lists.changed(item.bootId, item.vm);
     // Only now: the boot that the list is compared with has been heard.
     if (this.#listWanted) this.#lists.read();
     this.#listWanted = false;

@@ -1,0 +1,202 @@
+import { sleep, type Clock } from '@fenceline/common';
+import { dashed, type FenceStage, type FenceTarget, type FenceVm } from '@fenceline/protocol';
+import { outputLimit } from './answers.js';
+import { askSigns } from './askSigns.js';
+import type { StandingLine } from './lines/standingLine.js';
+import { encodeOrder, type FenceOrder } from './order.js';
+import type { OutputSummary } from './programSession.js';
+import { runOrder } from './runOrder.js';
+import type { SignsOfLife } from './signsOfLife.js';
+import type { SshDialer } from './sshDialer.js';
+import type { Evidence } from './verdict.js';
+
+/** Kept of the call's time for the answer to travel, milliseconds. */
+export const ANSWER_MARGIN_MS = 300;
+/** Shortest time that is worth an order: the program refuses less. */
+const SHORTEST_ORDER_MS = 200;
+
+/** One order to the suspect, and what came of it. */
+export interface Attempt {
+  way: 'line' | 'login';
+  /** Each order has a nonce of its own: an answer to another one counts for nothing (F22). */
+  nonce: string;
+  stages: { name: FenceStage; ms: number }[];
+  evidence: Evidence;
+  output?: OutputSummary;
+  answerMs?: number;
+}
+
+export interface AttemptPorts {
+  clock: Clock;
+  dialer: SshDialer;
+  signs: SignsOfLife;
+}
+
+export interface AttemptJob {
+  target: FenceTarget;
+  vms: readonly FenceVm[];
+  /** Without those that are this host's own. */
+  addresses: readonly string[];
+  order: FenceOrder;
+  /** Monotonic. */
+  untilMs: number;
+}
+
+/** Over a standing line: no login, no new process on the suspect (F27). */
+export async function overLine(
+  { clock }: Pick<AttemptPorts, 'clock'>,
+  line: StandingLine,
+  { job, signal }: { job: AttemptJob; signal: AbortSignal },
+): Promise<Attempt> {
+  const begun = clock.monotonicMs();
+  const limitMs = job.untilMs - begun;
+  const attempt = noAnswerTo(job.order, 'line');
+  attempt.stages = [{ name: 'line', ms: 0 }];
+  const deadlineMs = limitMs - ANSWER_MARGIN_MS;
+  if (deadlineMs < SHORTEST_ORDER_MS) return attempt;
+  const limits = { clock, limitMs, signal };
+  const result = await line.order({ ...job.order, deadlineMs }, limits);
+  attempt.evidence = { kind: 'session', ...result };
+  attempt.output = line.output();
+  attempt.answerMs = clock.monotonicMs() - begun;
+  return attempt;
+}
+
+/** By a login anew, while it is looked for signs of life in case that it fails. */
+export async function overLogin(
+  ports: AttemptPorts,
+  { job, signal }: { job: AttemptJob; signal: AbortSignal },
+): Promise<Attempt> {
+  const { clock } = ports;
+  const leftMs = job.untilMs - clock.monotonicMs();
+  const attempt = noAnswerTo(job.order, 'login');
+  const noSigns = new AbortController();
+  const signs = askSigns({
+    ...ports,
+    target: job.target,
+    addresses: job.addresses,
+    leftMs,
+    signal: AbortSignal.any([signal, noSigns.signal]),
+  });
+  try {
+    const { target } = job;
+    const dialed = await ports.dialer.dial(sshTarget(job), {
+      connectMs: Math.min(target.connectTimeoutMs, leftMs),
+      totalMs: leftMs,
+      maxOutputBytes: outputLimit(encodeOrder(job.order)),
+      signal,
+    });
+    attempt.stages = [...dialed.stages];
+    if (dialed.ok) await giveOrder(ports, { job, attempt, session: dialed.session }, signal);
+    else {
+      const silent = dialed.failure === 'hostUnreachable' || dialed.failure === 'connectTimeout';
+      attempt.evidence = { kind: 'noSession', failure: dialed.failure, signs: undefined };
+      if (silent) attempt.evidence.signs = await signs;
+    }
+  } finally {
+    noSigns.abort(new Error('the login has given its answer'));
+  }
+  return attempt;
+}
+
+/** Nothing is known yet. */
+export function noAnswerTo({ nonce }: FenceOrder, way: Attempt['way']): Attempt {
+  return {
+    way,
+    nonce,
+    stages: [],
+    evidence: { kind: 'noSession', failure: 'connectTimeout', signs: undefined },
+  };
+}
+
+function sshTarget({ target, addresses }: AttemptJob): Parameters<SshDialer['dial']>[0] {
+  return {
+    addresses,
+    port: target.targetHostSshPort,
+    username: target.targetHostUsername,
+    hostKeys: target.targetHostKeys,
+  };
+}
+
+async function giveOrder(
+  { clock }: AttemptPorts,
+  { job, attempt, session }: { job: AttemptJob; attempt: Attempt; session: LoggedIn },
+  signal: AbortSignal,
+): Promise<void> {
+  const begun = clock.monotonicMs();
+  const limitMs = job.untilMs - begun;
+  const deadlineMs = limitMs - ANSWER_MARGIN_MS;
+  if (deadlineMs < SHORTEST_ORDER_MS) {
+    session.close();
+    return;
+  }
+  try {
+    const order = { ...job.order, deadlineMs };
+    const result = await runOrder(session, order, { clock, limitMs, signal });
+    attempt.evidence = { kind: 'session', ...result };
+  } finally {
+    attempt.output = session.output();
+    attempt.answerMs = clock.monotonicMs() - begun;
+  }
+}
+
+type LoggedIn = Parameters<typeof runOrder>[0];
+
+/** How much an attempt says: of two, the one that says more is the call's answer. */
+export function weight({ way, evidence, nonce, output }: Attempt, hostUuid: string): number {
+  if (evidence.kind === 'noSession') return 0;
+  const { answer, end } = evidence;
+  const whole =
+    answer.end !== undefined && (end === undefined || (end.kind === 'exit' && end.code === 0));
+  if (whole && answer.end?.nonce === nonce && answer.end.host === dashed(hostUuid)) return 3;
+  // safety: F23, F24: what a session had found is not undone by a second try that failed
+  if ([...answer.vms.values()].some(({ found }) => found.length > 0)) return 2;
+  // A line that only fell silent shows nothing; a login shows that somebody lives there.
+  return way === 'login' || (output?.stdoutBytes ?? 0) > 0 ? 1 : 0;
+}
+
+/** A login anew begins beside a line that has been silent for so long, milliseconds. */
+export const LINE_HEAD_START_MS = 300;
+
+/**
+ * `first`, and `second` beside it as soon as the first has failed or `headStartMs` is over; settles
+ * with the one that says most as soon as one says all. The other one is told to stop then.
+ */
+export async function firstToSay(
+  { clock, headStartMs, hostUuid }: { clock: Clock; headStartMs: number; hostUuid: string },
+  [first, second]: readonly [Try, Try],
+  outer: AbortSignal,
+): Promise<Attempt> {
+  const enough = new AbortController();
+  const signal = AbortSignal.any([outer, enough.signal]);
+  try {
+    const one = first(signal);
+    const headStart = sleep(clock, headStartMs, signal).catch(failed);
+    const early = await Promise.race([one.catch(failed), headStart]);
+    if (early !== undefined && weight(early, hostUuid) === 3) return early;
+    const both = [one, second(signal)];
+    return await mostSaid(both, hostUuid);
+  } finally {
+    enough.abort(new Error('the order has its answer'));
+  }
+}
+
+const failed = (): undefined => undefined;
+
+export type Try = (signal: AbortSignal) => Promise<Attempt>;
+
+/** The first that says all; else, of those that came, the one that says most, later ones first. */
+async function mostSaid(tries: readonly Promise<Attempt>[], hostUuid: string): Promise<Attempt> {
+  const wholes = tries.map(async (one) => {
+    const attempt = await one;
+    if (weight(attempt, hostUuid) < 3) throw new Error('not all of it');
+    return attempt;
+  });
+  const whole = await Promise.any(wholes).catch(() => undefined);
+  if (whole !== undefined) return whole;
+  const settled = await Promise.allSettled(tries);
+  const came = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const [best] = came.toReversed().toSorted((a, b) => weight(b, hostUuid) - weight(a, hostUuid));
+  if (best === undefined) throw new Error('no order could be given');
+  return best;
+}

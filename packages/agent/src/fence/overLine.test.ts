@@ -1,0 +1,176 @@
+import { describe, expect, test } from '@jest/globals';
+import { silentLogger, type CallContext } from '@fenceline/common';
+import { seededRandom, VirtualClock } from '@fenceline/common/testing';
+import { FenceVmFromPeerCmd, parseBody, type FenceVmFromPeerRsp } from '@fenceline/protocol';
+import { FakeProgram, SUSPECT, VM_A, wholeAnswer } from '../../test/fakeProgram.js';
+import { StandingLine } from './lines/standingLine.js';
+import { makePeerFence } from './peerFence.js';
+import type { Dialed } from './sshDialer.js';
+
+const PEER = 'bbbbbbbb-2222-4333-8444-555555555555';
+const [TOKEN, SPARE] = ['1'.repeat(32), '2'.repeat(32)];
+const context: CallContext = {
+  caller: { role: 'server', name: 'test' },
+  signal: new AbortController().signal,
+};
+const command = (over: object = {}): FenceVmFromPeerCmd =>
+  parseBody(FenceVmFromPeerCmd, {
+    vmUuid: VM_A,
+    fenceEpoch: 7,
+    disks: [],
+    targetHostUuid: SUSPECT,
+    targetHostIp: '10.0.0.1',
+    targetHostKeys: ['ssh-ed25519 AAAA'],
+    controls: [],
+    sshTimeoutSec: 5,
+    orderToken: TOKEN,
+    spareOrderToken: SPARE,
+    ...over,
+  });
+
+/** A peer with a standing line to the suspect, and logins that end as the test says. */
+function peer(options: { line?: FakeProgram; logins?: (FakeProgram | 'noBanner')[] }) {
+  const clock = new VirtualClock();
+  const line = options.line === undefined ? undefined : new StandingLine(options.line, clock);
+  const logins = [...(options.logins ?? [])];
+  let dials = 0;
+  const dial = async (
+    _: object,
+    { signal, totalMs }: { signal: AbortSignal; totalMs: number },
+  ): Promise<Dialed> => {
+    dials += 1;
+    const one = logins.shift() ?? 'noBanner';
+    if (one !== 'noBanner') {
+      one.say(one.greeting);
+      return { ok: true, session: one, address: '10.0.0.1', stages: [{ name: 'connect', ms: 1 }] };
+    }
+    const failure = await new Promise<'noBanner' | 'aborted'>((settle) => {
+      clock.after(totalMs, () => settle('noBanner'));
+      signal.addEventListener('abort', () => settle('aborted'));
+    });
+    return { ok: false, failure, stages: [] };
+  };
+  const fence = makePeerFence({
+    clock,
+    random: seededRandom(5),
+    log: silentLogger,
+    own: { hostUuid: async () => PEER, addresses: async () => ['10.0.0.2'] },
+    dialer: { dial },
+    lines: { lineTo: () => (line?.isFree === true ? line : undefined) },
+    signs: { look: async () => [] },
+  });
+  return {
+    clock,
+    dials: () => dials,
+    fenceVm: (over: object = {}): Promise<FenceVmFromPeerRsp> =>
+      clock.settle(fence.fenceVm(command(over), context)),
+  };
+}
+const tokenOf = (program: FakeProgram): string | undefined =>
+  /token=(\S+)/.exec(program.orders[0] ?? '')?.[1];
+const stages = ({ stages: all }: FenceVmFromPeerRsp): string[] => all.map(({ name }) => name);
+
+describe('F27: a fence over the line', () => {
+  test('F27: no login at all, its stage is the line, and it stands afterwards', async () => {
+    const line = new FakeProgram();
+    const { fenceVm, dials } = peer({ line });
+    for (let n = 0; n < 2; n += 1) {
+      const rsp = await fenceVm();
+      expect(rsp).toMatchObject({
+        outcome: 'nothingFound',
+        qemuConfirmedDead: true,
+        hostUuid: SUSPECT,
+      });
+      expect(stages(rsp)).toEqual(['line', 'answer']);
+    }
+    expect(dials()).toBe(0);
+    expect(line.orders).toHaveLength(2);
+    expect(tokenOf(line)).toBe(TOKEN);
+  });
+
+  test('F27: a line that gives no answer is passed by soon, with a token of its own, and closed', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.mute = true;
+    const { fenceVm, clock } = peer({ line, logins: [login] });
+    const rsp = await fenceVm();
+    expect(rsp).toMatchObject({ outcome: 'nothingFound' });
+    expect(stages(rsp).slice(0, 2)).toEqual(['line', 'connect']);
+    expect(clock.monotonicMs()).toBeLessThan(1_000);
+    expect([tokenOf(login), line.closed]).toEqual([SPARE, true]);
+  });
+
+  test('F27: a slow answer of the line still counts where no login is possible', async () => {
+    const line = new FakeProgram();
+    const { fenceVm, clock, dials } = peer({ line });
+    line.answers = (head, vms) => {
+      clock.after(2_000, () => wholeAnswer(head, vms).forEach((one) => line.say(one)));
+      return [];
+    };
+    expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+    expect([dials(), line.closed]).toEqual([1, false]);
+  });
+
+  test('F23, F24: what the line had found is not undone by a login that fails', async () => {
+    const line = new FakeProgram();
+    line.answers = () => [`pid ${VM_A} 42 1234 epoch=7`];
+    const { fenceVm } = peer({ line });
+    expect(await fenceVm()).toMatchObject({ outcome: 'stillAlive', qemuStillAlive: true });
+  });
+
+  test('F23: a line that fell silent says nothing beside what the login saw', async () => {
+    const line = new FakeProgram();
+    line.mute = true;
+    const { fenceVm } = peer({ line });
+    expect(await fenceVm()).toMatchObject({ outcome: 'noBanner', qemuConfirmedDead: false });
+  });
+
+  test('F25: the whole call ends in its time when line and login are silent', async () => {
+    const line = new FakeProgram();
+    line.mute = true;
+    const { fenceVm, clock } = peer({ line });
+    await fenceVm({ sshTimeoutSec: 2 });
+    expect(clock.monotonicMs()).toBeLessThanOrEqual(4_000);
+  });
+
+  test('F29a: without a spare token nothing is ordered twice', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.mute = true;
+    const { fenceVm, dials } = peer({ line, logins: [login] });
+    expect((await fenceVm({ spareOrderToken: undefined })).outcome).toBe('deadline');
+    expect(dials()).toBe(0);
+  });
+
+  test('F29a: where no token is asked for, the login needs none either', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.mute = true;
+    const { fenceVm } = peer({ line, logins: [login] });
+    const rsp = await fenceVm({ orderToken: undefined, spareOrderToken: undefined });
+    expect([rsp.outcome, tokenOf(login)]).toEqual(['nothingFound', '-']);
+  });
+
+  test('F22: the two orders of one call have nonces of their own', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.mute = true;
+    await peer({ line, logins: [login] }).fenceVm();
+    const nonces = [line.given, login.given].map(
+      (given) => given.find((one) => one.startsWith('fence '))?.split(' ')[1],
+    );
+    expect(new Set(nonces).size).toBe(2);
+  });
+});
+
+test('F29a: a token that was refused is followed by the spare one, once', async () => {
+  const [first, second] = [new FakeProgram(), new FakeProgram()];
+  first.answers = () => ['refused bad-order-token'];
+  const { fenceVm, dials } = peer({ logins: [first, second] });
+  expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+  expect([tokenOf(first), tokenOf(second), dials()]).toEqual([TOKEN, SPARE, 2]);
+});
+
+test('F29a: a token is in the order and nowhere else', async () => {
+  const line = new FakeProgram();
+  line.answers = () => ['refused bad-order-token'];
+  const rsp = await peer({ line }).fenceVm();
+  expect(JSON.stringify(rsp)).not.toContain(TOKEN);
+  expect(JSON.stringify(rsp)).not.toContain(SPARE);
+});

@@ -1,0 +1,61 @@
+import type { Logger } from '@fenceline/common';
+import type { FakeAgent } from '../../hosts/testing/fakeAgent.js';
+import { FakePower } from '../../hosts/testing/fakePower.js';
+import { makeWorld, type World } from '../../hosts/testing/world.js';
+import { makeHosts, type Hosts } from '../../hosts/hosts.js';
+import { makeFencingReadiness, readinessExtensions, type FencingReadiness } from '../readiness.js';
+
+export interface ReadinessRig extends World {
+  agents: FakeAgent[];
+  hosts: Hosts;
+  readiness: FencingReadiness;
+  /** The next life of the server, on the same store. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Hosts with fake agents, and the part of the server that gets them ready to be fenced. */
+export async function readinessRig(
+  count: number,
+  options: { prepare?: (world: World) => void; log?: Logger } = {},
+): Promise<ReadinessRig> {
+  const world = await makeWorld(options.log);
+  const agents: FakeAgent[] = [];
+  for (let n = 1; n <= count; n += 1) agents.push(await world.addHost(n));
+  options.prepare?.(world);
+  const settings = { current: () => world.settings };
+  const listener = {
+    vmsListed: async () => undefined,
+    vmChanged: async () => undefined,
+    judged: async () => undefined,
+  };
+  const begin = async (): Promise<Pick<ReadinessRig, 'hosts' | 'readiness'>> => {
+    const hosts = makeHosts({
+      ...world,
+      settings,
+      power: new FakePower(world.clock),
+      extensions: readinessExtensions(() => readiness),
+    });
+    const { presence, repository } = hosts;
+    const readiness = makeFencingReadiness({ ...world, settings, presence, repository });
+    await hosts.start(listener);
+    readiness.start();
+    await world.clock.advance(3_000);
+    return { hosts, readiness };
+  };
+  const end = async ({ hosts, readiness }: typeof rig): Promise<void> => {
+    await world.clock.settle(readiness.stop());
+    await world.clock.settle(hosts.stop());
+  };
+  const rig: ReadinessRig = {
+    ...world,
+    agents,
+    ...(await begin()),
+    restart: async () => {
+      await end(rig);
+      Object.assign(rig, await begin());
+    },
+    stop: () => end(rig),
+  };
+  return rig;
+}

@@ -1,0 +1,164 @@
+import { afterEach, expect, test } from '@jest/globals';
+import type { Secret } from '@fenceline/common';
+import { recordingLogger } from '@fenceline/common/testing';
+import { TransportError } from '@fenceline/protocol';
+import { hostUuid } from '../../hosts/testing/world.js';
+import { readinessRig, type ReadinessRig } from '../testing/readinessRig.js';
+import { makeTokenRepository } from './tokenRepository.js';
+
+const h1 = { uuid: hostUuid(1), name: 'h1' };
+let rig: ReadinessRig;
+afterEach(() => rig.stop());
+
+const stored = async (): Promise<string[]> =>
+  (await makeTokenRepository(rig.store).list(h1.uuid, 0)).map((token) => token.reveal());
+const held = (): readonly string[] => rig.agents[0]?.orderTokens ?? [];
+const text = (token: Secret | undefined): string => token?.reveal() ?? '';
+const taken = async (): Promise<[string, string]> => {
+  const { orderToken, spareOrderToken } = await rig.readiness.tokens.take(h1);
+  return [text(orderToken), text(spareOrderToken)];
+};
+
+test('F29a: a connect deposits a fresh set, and the store has exactly that', async () => {
+  rig = await readinessRig(1);
+  expect(held()).toHaveLength(16);
+  expect(new Set(held()).size).toBe(16);
+  for (const token of held()) expect(token).toMatch(/^[0-9a-f]{32}$/);
+  expect(await stored()).toEqual(held());
+  const [deposit] = rig.gateway.callsOf('orderTokens', h1.uuid);
+  expect(deposit?.command).toMatchObject({ replace: true });
+  expect(rig.gateway.callsOf('connect', h1.uuid)[0]?.command).toMatchObject({ orderTokens: true });
+});
+
+test('F29a: what is taken is gone from the store before it can leave, and never comes again', async () => {
+  rig = await readinessRig(1);
+  const all = new Set<string>();
+  for (let n = 0; n < 8; n += 1) {
+    const before = await stored();
+    const [one, two] = await taken();
+    expect(before).toEqual(expect.arrayContaining([one, two]));
+    expect(await stored()).not.toEqual(expect.arrayContaining([one]));
+    for (const token of [one, two]) expect(all).not.toContain(token);
+    all.add(one).add(two);
+  }
+  expect(all.size).toBe(16);
+});
+
+test('F29a: none left: refused with a reason, and one alarm', async () => {
+  rig = await readinessRig(1);
+  const agent = rig.agents[0];
+  agent?.powerOff();
+  for (let n = 0; n < 8; n += 1) await taken();
+  for (let n = 0; n < 2; n += 1)
+    await expect(rig.readiness.tokens.take(h1)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining('no order token of h1 is left'),
+    });
+  expect(rig.kinds().filter((kind) => kind === 'fence.tokens.none')).toHaveLength(1);
+});
+
+test('F29a: used ones are renewed, but not while an order is out', async () => {
+  rig = await readinessRig(1);
+  const letGo = rig.readiness.tokens.hold(h1.uuid);
+  const [one] = await taken();
+  await rig.clock.advance(30_000);
+  // Its order may still be on the way: nothing is replaced under it.
+  expect(held()).toContain(one);
+  expect(rig.gateway.callsOf('orderTokens')).toHaveLength(1);
+  letGo();
+  await rig.clock.advance(12_000);
+  expect(held()).toHaveLength(16);
+  expect(held()).not.toContain(one);
+  expect(await stored()).toEqual(held());
+});
+
+test('F29a: what a host has lost is deposited again', async () => {
+  rig = await readinessRig(1);
+  const before = [...held()];
+  if (rig.agents[0] !== undefined) rig.agents[0].orderTokens = [];
+  await rig.clock.advance(25_000);
+  expect(held()).toEqual(before);
+});
+
+test('F29a: a server that was killed after it took a token never hands that one out again', async () => {
+  rig = await readinessRig(1);
+  const [one, two] = await taken();
+  rig.agents[0]?.killAgent();
+  await rig.restart();
+  // The host is not connected: what it held before is still what can be handed out.
+  const rest = new Set<string>();
+  for (let n = 0; n < 7; n += 1) for (const token of await taken()) rest.add(token);
+  expect(rest.size).toBe(14);
+  expect([rest.has(one), rest.has(two)]).toEqual([false, false]);
+  expect([...rest].every((token) => held().includes(token))).toBe(true);
+});
+
+test('F29a: a reconnect replaces all, so a restored database brings no old token back', async () => {
+  rig = await readinessRig(1);
+  const old = [...held()];
+  await taken();
+  const backup = await rig.store.db.selectFrom('orderTokens').selectAll().execute();
+  await taken();
+  await rig.store.db.deleteFrom('orderTokens').execute();
+  await rig.store.db.insertInto('orderTokens').values(backup).execute();
+  await rig.restart();
+  expect(held()).toHaveLength(16);
+  expect(held().filter((token) => old.includes(token))).toEqual([]);
+  expect(await stored()).toEqual(held());
+});
+
+test('F29a: a deposit whose answer is lost: of the two tokens of an order one is held', async () => {
+  rig = await readinessRig(1);
+  const agent = rig.agents[0];
+  const before = [...held()];
+  if (agent !== undefined)
+    agent.scripts['orderTokens'] = { fails: new TransportError('reset', 'cut') };
+  await rig.hosts.inventory.reconnect(h1.uuid);
+  await rig.clock.advance(200);
+  const [first, spare] = await taken();
+  expect(before).toContain(first);
+  expect(before).not.toContain(spare);
+  if (agent !== undefined) agent.scripts = {};
+  await rig.clock.advance(70_000);
+  expect(held().filter((token) => before.includes(token))).toEqual([]);
+});
+
+test('F29a: 0 asks for none, and takes away what was there', async () => {
+  rig = await readinessRig(1);
+  rig.settings.ha.preFence.orderTokens = 0;
+  await rig.hosts.inventory.reconnect(h1.uuid);
+  await rig.clock.advance(5_000);
+  expect(held()).toEqual([]);
+  expect(await stored()).toEqual([]);
+  expect(await rig.readiness.tokens.take(h1)).toEqual({});
+  expect(rig.gateway.callsOf('connect', h1.uuid).at(-1)?.command).toMatchObject({
+    orderTokens: false,
+  });
+});
+
+test('F29a: tokens never go to another agent at that address', async () => {
+  rig = await readinessRig(1);
+  const letGo = rig.readiness.tokens.hold(h1.uuid);
+  await taken();
+  letGo();
+  const agent = rig.agents[0];
+  if (agent !== undefined) agent.scripts['ping'] = { answer: { hostUuid: hostUuid(2) } };
+  await rig.clock.advance(12_000);
+  expect(rig.gateway.callsOf('orderTokens')).toHaveLength(1);
+});
+
+test('F28: no token in a log, an event, or what a Secret prints', async () => {
+  const { log, lines } = recordingLogger();
+  rig = await readinessRig(1, { log });
+  const tokens = [...held()];
+  const pair = await rig.readiness.tokens.take(h1);
+  const said = JSON.stringify([lines, rig.seen, pair, await rig.hosts.inventory.list()]);
+  for (const token of tokens) expect(said).not.toContain(token);
+});
+
+test('a host that is removed leaves no tokens behind', async () => {
+  rig = await readinessRig(1);
+  await rig.hosts.inventory.remove(h1.uuid);
+  await rig.clock.advance(12_000);
+  expect(await stored()).toEqual([]);
+});
