@@ -1,10 +1,14 @@
 import { writeFileSync } from 'node:fs';
+import { benchBatch } from './batch/batch.js';
 import { benchFence } from './fence/fence.js';
 import { load1, machineNow } from './machine.js';
 import { renderTable, type Benchmark, type BenchResult } from './result.js';
 import { parseUsage, usage, UsageError, type Asked } from './usage.js';
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { fence: benchFence };
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  fence: benchFence,
+  'fence-batch': benchBatch,
+};
 const names = Object.keys(benchmarks);
 
 /** Exit codes: 0 measured (whatever the numbers), 1 failed, 2 wrong usage. */

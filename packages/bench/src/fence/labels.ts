@@ -5,7 +5,7 @@ import { ratio } from '../statistics.js';
 export const labels = {
   cold: 'ours, new login',
   line: 'ours, over the fence line',
-  gateway: "ours, new login, and the server's connection is new",
+  newConnection: "ours, new login, and the server's connection is new",
   fenceVirsh: 'fence_virsh -o off',
   openSsh: 'ssh: virsh destroy && pgrep',
   floor: 'floor: kill -9 on the host itself',

@@ -14,7 +14,9 @@ export interface FenceBench {
   readonly vm: BenchVm;
   readonly suspect: BenchHost;
   readonly peer: BenchHost;
-  readonly control: BenchHost;
+  /** Keeps a fence line to the suspect; `peer` doesn't. */
+  readonly neighbour: BenchHost;
+  readonly lines: boolean;
 }
 
 /** This host's own fence key, where its agent keeps it. */
@@ -31,35 +33,47 @@ export function letIn(peer: BenchHost, suspect: BenchHost): void {
 /** Every way to end the VM, and the parts that can be measured by themselves. */
 export function sidesOf(bench: FenceBench, measured: Measured): Side[] {
   return [
-    ourSide(bench, measured, { label: labels.cold, connection: 'standing', stages: true }),
+    ourSide(bench, measured, labels.cold),
+    ...(bench.lines ? [ourSide(bench, measured, labels.line)] : []),
     programSide(bench, measured, labels.fenceVirsh),
     programSide(bench, measured, labels.openSsh),
-    ourSide(bench, measured, { label: labels.gateway, connection: 'new', stages: false }),
+    ourSide(bench, measured, labels.newConnection),
     floorSide(bench, measured),
     loginSide(bench, measured, labels.login),
     loginSide(bench, measured, labels.loginDelayed),
   ];
 }
 
-function ourSide(
-  { site, vm, suspect, peer, control }: FenceBench,
-  measured: Measured,
-  how: { label: string; connection: 'standing' | 'new'; stages: boolean },
-): Side {
-  const { label, connection, stages } = how;
+function ourSide(bench: FenceBench, measured: Measured, label: string): Side {
+  const { site, vm, suspect } = bench;
+  const overLine = label === labels.line;
+  const [by, control] = overLine ? [bench.neighbour, bench.peer] : [bench.peer, bench.neighbour];
+  const connection = label === labels.newConnection ? 'new' : 'standing';
   return {
     label,
     once: async () => {
       const run = await vm.start();
+      if (overLine) await site.layLine(by, suspect);
+      const orderToken = await site.newToken(suspect);
       const { vmUuid, epoch, disks } = run;
-      const command = { ...targetOf(suspect, control), vmUuid, fenceEpoch: epoch, disks };
-      const timed = await site.call(peer, { route: agentRoutes.fenceVm, command, connection });
+      const target = { ...targetOf(suspect, control), orderToken };
+      const command = { ...target, vmUuid, fenceEpoch: epoch, disks };
+      const timed = await site.call(by, { route: agentRoutes.fenceVm, command, connection });
       mustProve(timed);
+      mustGo(timed, overLine ? 'line' : 'kex');
       await vm.mustBeGone(run);
       measured.add(label, timed.ms);
-      if (stages) addStages(measured, label, timed);
+      if (connection === 'standing') addStages(measured, label, timed);
     },
   };
+}
+
+/** A side that went another way than its name says would compare something else. */
+function mustGo({ rsp }: Timed<FenceVmFromPeerRsp>, stage: 'line' | 'kex'): void {
+  const names = rsp.stages.map(({ name }) => name);
+  const other = stage === 'line' ? 'kex' : 'line';
+  if (!names.includes(stage) || names.includes(other))
+    throw new Error(`it went another way: ${names.join(', ')}`);
 }
 
 function mustProve({ rsp }: Timed<FenceVmFromPeerRsp>): void {

@@ -22,7 +22,7 @@ export type Job =
       readonly hostKey: string;
       readonly noDelay: boolean;
     }
-  /** Memory of the process whose arguments contain this text; and the peak is counted anew. */
+  /** Memory of the process one of whose arguments ends so; and its peak is counted anew. */
   | { readonly do: 'memory'; readonly argument: string };
 
 export interface TlsFilePaths {

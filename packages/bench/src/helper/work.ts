@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:net';
-import { axiosTransport, readTlsFiles } from '@fenceline/common';
+import { axiosTransport, readTlsFiles, unreachable } from '@fenceline/common';
 import type { TransportRequest } from '@fenceline/protocol';
 import ssh2 from 'ssh2';
 import type { Done, Job } from './jobs.js';
@@ -22,6 +22,8 @@ export function work(job: Job): Promise<Done> {
       return login(job);
     case 'memory':
       return Promise.resolve(memory(job.argument));
+    default:
+      return unreachable(job);
   }
 }
 
@@ -128,7 +130,9 @@ function memory(argument: string): Done {
 function bears(pid: string, argument: string): boolean {
   if (pid === String(process.pid)) return false;
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(argument);
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      .split('\0')
+      .some((one) => one.endsWith(argument));
   } catch {
     return false;
   }

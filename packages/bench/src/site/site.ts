@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -87,6 +88,35 @@ export class BenchSite {
     return { ms: done.ms, rsp: parseBody(route.response, done.body) };
   }
 
+  /** A token for one order on this host, as the server deposits it while the host is healthy. */
+  async newToken(one: BenchHost): Promise<string> {
+    const token = randomBytes(16).toString('hex');
+    const command = { tokens: [token], replace: true };
+    await this.call(one, { route: agentRoutes.orderTokens, command });
+    return token;
+  }
+
+  /**
+   * `from` keeps a fence line to `to`. False: the fence program there can't wait for orders.
+   * @throws Error if it does not stand in time.
+   */
+  async layLine(from: BenchHost, to: BenchHost): Promise<boolean> {
+    const { hostUuid, hostKey, host } = to;
+    const neighbours = [
+      { hostUuid, addresses: [host.address], sshPort: 22, username: 'root', hostKeys: [hostKey] },
+    ];
+    const until = performance.now() + UP_LIMIT_MS;
+    for (;;) {
+      const asked = { route: agentRoutes.fenceLines, command: { neighbours } };
+      const [line] = (await this.call(from, asked)).rsp.lines;
+      if (line?.state === 'standing') return true;
+      if (line?.state === 'unsupported') return false;
+      if (performance.now() > until)
+        throw new Error(`no fence line to ${host.name}: ${line?.state} ${line?.why ?? ''}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
   async #startAgent(start: { host: HostHandle; i: number; authority: Authority }): Promise<void> {
     const { host, i, authority } = start;
     await putAgentFiles(host, authority);
@@ -133,7 +163,8 @@ export class BenchSite {
     siblings: { hostUuid: string; addresses: string[]; fencePublicKey: string }[],
   ) {
     const { hostUuid } = one;
-    const command = { hostUuid, serverUuid: hostUuid, serverVersion: '0', siblings, runs: [] };
+    const server = { serverUuid: hostUuid, serverVersion: '0', orderTokens: true };
+    const command = { hostUuid, ...server, siblings, runs: [] };
     return this.call(one, { route: agentRoutes.connect, command });
   }
 }

@@ -1,14 +1,14 @@
-import { FenceTarget } from '@fenceline/protocol';
+import type { FenceTarget } from '@fenceline/protocol';
 import type { BenchHost } from './site.js';
 
-/** A suspect as the server describes it to a peer, with a sibling as the control. */
-export function targetOf(suspect: BenchHost, control: BenchHost): FenceTarget {
+/** A suspect as the server describes it to a peer, with a sibling as the control; else the defaults. */
+export function targetOf(suspect: BenchHost, control: BenchHost) {
   const { host, hostUuid, hostKey } = suspect;
-  return Object.assign(new FenceTarget(), {
+  return {
     targetHostUuid: hostUuid,
     targetHostIp: host.address,
     targetAddresses: [host.address],
     targetHostKeys: [hostKey],
     controls: [{ hostUuid: control.hostUuid, addresses: [control.host.address] }],
-  });
+  } satisfies Partial<FenceTarget>;
 }
