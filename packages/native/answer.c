@@ -1,5 +1,6 @@
 #include "answer.h"
 #include "clock.h"
+#include "memory.h"
 #include "table.h"
 #include <errno.h>
 #include <poll.h>
@@ -7,12 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static char waiting[1048576];
-static size_t filled;
+static char waiting[1048576], line[8192];
+static size_t filled, room = 4096;
 static bool closed;
 
 /** A pipe that polls as writable takes this much without blocking (PIPE_BUF). */
 enum { PIECE = 4096 };
+
+bool answer_room(struct size size) {
+  /* Each source once, and some words about it. */
+  size_t wanted = size.text / 2 + (size_t)size.disks * 100 + (size_t)size.vms * 400 + 65536;
+  if (wanted > sizeof waiting) wanted = sizeof waiting;
+  if (!memory_ready(waiting, wanted) || !memory_ready(line, sizeof line)) return false;
+  if (wanted > room) room = wanted;
+  return true;
+}
 
 static bool give_piece(int wait_ms) {
   struct pollfd out = {1, POLLOUT, 0};
@@ -31,10 +41,10 @@ void answer_flush(int64_t until) {
     if (!give_piece((int)rest) && (closed || rest == 0)) return;
   }
 }
+bool answer_given(void) { return filled == 0 && !closed; }
 void answer_close(void) { close(1); }
 
 void say(const char *format, ...) {
-  static char line[8192];
   va_list values;
   va_start(values, format);
   int n = vsnprintf(line, sizeof line - 1, format, values);
@@ -42,7 +52,7 @@ void say(const char *format, ...) {
   if (closed || n < 0 || (size_t)n >= sizeof line - 1) return;
   line[n++] = '\n';
   /* The watchdog bounds this wait. An answer with a hole has no last line either. */
-  while (filled + (size_t)n > sizeof waiting && !closed) give_piece(1000);
+  while (filled + (size_t)n > room && !closed) give_piece(1000);
   if (closed) return;
   memcpy(waiting + filled, line, (size_t)n);
   filled += (size_t)n;
@@ -66,7 +76,7 @@ static void say_writers(const struct table *t, uint32_t vm) {
 }
 static const char *verdict_of(const struct table *t, uint32_t v, bool undrained, bool no_barrier) {
   const struct vm_state *vm = &t->vm[v];
-  if (table_live_of(t, (int)v)) return "alive";
+  if (table_live_of(t, v)) return "alive";
   /* safety: F34: without a barrier nothing keeps the run closed, so nothing is "dead" */
   if (no_barrier) return "not-drained";
   if (!vm->clean) return "unattributed";

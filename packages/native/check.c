@@ -71,6 +71,11 @@ static void check_procfs(void) {
     free(cut);
   }
   free(text);
+  static const char WHOLE[] =
+    "6 (bash) S 1 0 0 0 -1 4194560 211 0 0 0 0 0 0 0 20 0 1 0 987 7000000 800 18446744073709551615 1 2 3 0 0 0 65536 4 "
+    "65538 1 0 0 17 1 0 0 0 0 0 9 9 9 140720830444134 140720830450234 140720830450234 140720830450670 0\n";
+  CHECK(stat_parse(WHOLE, sizeof WHOLE - 1, &s) && s.start == 987 && s.arguments == 6100);
+  CHECK(stat_parse(WHOLE, 90, &s) && s.arguments == 0);
   unsigned flags;
   CHECK(fdinfo_flags("pos:\t0\nflags:\t0100002\nmnt_id:\t1\n", 32, &flags) && (flags & 3) == 2);
   CHECK(!fdinfo_flags("pos:\t0\nflags:\t01000", 19, &flags));

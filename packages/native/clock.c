@@ -10,15 +10,18 @@ int64_t clock_ms(void) {
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-int clock_watchdog(int64_t at_ms) {
+static timer_t timer;
+
+int clock_begin(void) {
   struct sigevent event;
-  timer_t timer;
   memset(&event, 0, sizeof event);
   event.sigev_notify = SIGEV_SIGNAL;
   /* safety: F25: a handler would not run while a read of /proc waits for another process's memory
      map; SIGKILL ends such a wait. The timer and its signal are allocated now, not when needed. */
   event.sigev_signo = SIGKILL;
-  if (timer_create(CLOCK_BOOTTIME, &event, &timer) != 0) return -1;
+  return timer_create(CLOCK_BOOTTIME, &event, &timer);
+}
+int clock_watchdog(int64_t at_ms) {
   struct itimerspec when = {{0, 0}, {at_ms / 1000, at_ms % 1000 * 1000000}};
   return timer_settime(timer, TIMER_ABSTIME, &when, NULL);
 }

@@ -43,7 +43,7 @@ static bool keep_real(struct table *t, uint32_t d, const char *name, bool *chang
   *changed = strcmp(old, name) != 0;
   if (!*changed) return true;
   if (t->names_used == 0) t->names_used = 1;
-  if (n > sizeof t->names - t->names_used) return false;
+  if (n > t->names_room - t->names_used) return false;
   memcpy(t->names + t->names_used, name, n);
   t->disk[d].real = t->names_used;
   t->names_used += (uint32_t)n;

@@ -1,10 +1,13 @@
 #include "engine.h"
 #include "clock.h"
 #include "drains.h"
+#include "handle.h"
 #include "helpers.h"
 #include "look.h"
 #include "writers.h"
-#include <signal.h>
+#include <string.h>
+
+enum { TICK = 5, CHECK_EVERY = 20, SCAN_EVERY = 50 };
 
 static void tick(struct fence *f) { f->table.now = clock_ms(); }
 
@@ -16,9 +19,13 @@ static void on_report(struct fence *f, const struct report *r) {
     default: break;
   }
 }
+static void on_death(void *context, uint32_t index) {
+  struct table *t = context;
+  if (index < t->processes) t->process[index].woken = true;
+}
 static void hear(struct fence *f, int wait_ms) {
   struct report r;
-  helpers_wait(wait_ms);
+  handles_wait(wait_ms, on_death, &f->table);
   tick(f);
   while (helpers_next(f->table.now, &r)) on_report(f, &r);
 }
@@ -43,20 +50,23 @@ static void start_destroys(struct fence *f) {
 }
 static void check_processes(struct fence *f) {
   struct table *t = &f->table;
-  for (uint32_t i = 0; i < t->processes; i++) {
+  /* A death wakes us; all the same everybody is looked at now and then, and killed again. */
+  bool all = t->now - f->checked_at >= CHECK_EVERY || (t->now >= f->kill_at && f->checked_at < f->kill_at);
+  for (uint32_t i = 0; i < t->processes && t->live > 0; i++) {
     struct process *p = &t->process[i];
-    if (!p->live) continue;
-    if (is_dead(p->pid, p->start)) p->live = false, t->need_look = true;
-    /* safety: F20: by pid, and is_dead has just seen that this pid still has its starttime */
-    else if (t->now >= f->kill_at) kill(p->pid, SIGKILL);
+    if (!p->live || !(all || p->woken || p->handle < 0)) continue;
+    p->woken = false;
+    if (is_dead(p->pid, p->start)) table_no_longer_live(t, p), t->need_look = true;
+    else if (t->now >= f->kill_at) handle_kill(p->handle, p->pid, p->start);
   }
+  if (all) f->checked_at = t->now;
 }
 
 /** A VM is clean when, after the last death and after libvirt's answer, a full look found nothing. */
 static void mark_clean(struct table *t) {
   for (uint32_t v = 0; v < t->order->vms; v++) {
     struct vm_state *vm = &t->vm[v];
-    if (table_live_of(t, (int)v) || vm->unsure || !vm->settled || vm->granted == GRANT_UNREADABLE ||
+    if (table_live_of(t, v) || vm->unsure || !vm->settled || vm->granted == GRANT_UNREADABLE ||
         t->unattributed || !t->look_ok) {
       /* safety: F20a, F21a: what was flushed or scanned before this is worth nothing */
       vm->clean = vm->scanned = false, vm->turn++;
@@ -69,13 +79,17 @@ static void mark_clean(struct table *t) {
 }
 static void scan(struct fence *f) {
   struct table *t = &f->table;
-  bool any = false;
+  bool any = false, flushing = false;
   for (uint32_t v = 0; v < t->order->vms; v++) {
+    flushing |= t->vm[v].clean && !t->vm[v].scanned && drains_waiting(t, v);
     t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v);
     any |= t->vm[v].scanning;
   }
+  /* One scan is for all VMs. It waits for flushes that may end soon, not for one that hangs. */
+  if (!any || (flushing && t->now - f->scanned_at < SCAN_EVERY)) return;
+  f->scanned_at = t->now;
   /* safety: F20a: a look that was void has not seen everybody */
-  if (!any || !writers_scan(t, f->witness)) return;
+  if (!writers_scan(t, f->witness)) return;
   for (uint32_t v = 0; v < t->order->vms; v++)
     if (t->vm[v].scanning) t->vm[v].scanned = true, drains_again(t, v);
 }
@@ -104,6 +118,19 @@ static void begin(struct fence *f) {
   ask_libvirt(t, &f->libvirt, f->stop_at);
   look(t);
 }
+/** A bell or a death ends a wait at once; what has neither is looked for this often. */
+static int wait_of(const struct fence *f) {
+  const struct table *t = &f->table;
+  for (uint32_t i = 0; f->destroying && i < t->processes && t->live > 0; i++)
+    if (t->process[i].live && t->process[i].handle < 0) return 1;
+  return TICK;
+}
+void engine_begin(struct fence *f) {
+  /* safety: F17: nothing of one order leaks into the next */
+  memset((char *)f + sizeof f->table, 0, sizeof *f - sizeof f->table);
+  f->witness_file = -1;
+  f->scanned_at = -SCAN_EVERY;
+}
 void engine_work(struct fence *f) {
   struct table *t = &f->table;
   bool last_look = false;
@@ -125,7 +152,7 @@ void engine_work(struct fence *f) {
       look(t), last_look = true;
       continue;
     }
-    hear(f, 5);
+    hear(f, wait_of(f));
   }
   tick(f);
   f->times.end = t->now;

@@ -5,13 +5,17 @@
 struct times { int64_t begun, barrier, dead, clean, end; };
 struct fence {
   struct table table;
+  /* All that follows is of one order. */
   struct libvirt libvirt;
   struct times times;
-  int64_t stop_at, kill_at;
+  int64_t stop_at, kill_at, checked_at, scanned_at;
   bool destroying, on_disk, disk_answered;
   uint32_t destroys;
+  int witness_file;
   char witness[4200];
 };
+/** Nothing of an order before is left in it. */
+void engine_begin(struct fence *f);
 /** Closes the runs: look, destroy, kill, verify, settle, drain, scan, drain again, look once more. */
 void engine_work(struct fence *f);
 /** The rest of the answer is ready; the synced barrier gets a moment. */

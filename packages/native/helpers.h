@@ -6,22 +6,42 @@
 enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, ASK_FILES = 4, MAX_WORDS = 120000 };
 enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST };
 
-struct options { char run[2048], state[2048], uri[1024], virsh[2048]; };
-struct report { enum job job; int rc; uint32_t item, turn; const char *text; int ask; bool late; };
+struct options { char run[2048], state[2048], uri[1024], virsh[2048]; bool tokens; int64_t idle_ms; };
+/** What a flushed disk is, whatever name it goes by: a file's device and inode (0: not told). */
+struct identity { uint64_t device, inode; };
+struct report {
+  enum job job;
+  int rc;
+  uint32_t item, turn;
+  const char *text;
+  struct identity identity;
+  int ask;
+  bool late;
+};
 
 /** Makes the helpers. Nothing is forked by the main process after this. */
 bool helpers_begin(const struct options *options, struct order *order);
+/** Room for the questions of an order; false: memory is short. */
+bool helpers_room(struct size size);
 /** False if there is no free helper now. `until` is when it is ended. */
 bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until);
 /** The words for virsh of the next question: written by the main process, read by the helper. */
 char *helpers_words(void);
-/** Waits up to `wait_ms`; then takes one report, if there is one. */
-void helpers_wait(int wait_ms);
+/** Readable when a helper may have ended its work; helpers_heard takes that back. */
+int helpers_bell(void);
+void helpers_heard(void);
+/** Takes one report, if there is one. */
 bool helpers_next(int64_t now, struct report *report);
 /** What virsh said: out (0) or err (1). */
 size_t helpers_said(int ask, int which, char *buffer, size_t room);
 bool helpers_own(int pid, int group);
 /** Flushes at work that began less than `young_ms` ago: one that hangs longer no longer counts. */
 int helpers_flushing(int64_t now, int young_ms);
+/**
+ * Between two orders: ends what still works for the one before, and has those that have died replaced.
+ * How many can't die (a task in D); more than half of them, or of what virsh answers into: -1, no further
+ * order can be served.
+ */
+int helpers_renew(void);
 /** Only kill(2): fit for a signal handler. */
 void helpers_end(void);

@@ -1,6 +1,7 @@
 #include "input.h"
 #include "clock.h"
 #include "limits.h"
+#include "memory.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -9,12 +10,21 @@
 static char buffer[MAX_LINE + 1];
 static size_t filled, given, total;
 
+enum { STEP = 65536 };
+
+/** How much can be read now; 0: memory is short. */
+static size_t space(void) {
+  static size_t ready;
+  size_t wanted = filled + STEP < sizeof buffer ? filled + STEP : sizeof buffer;
+  memory_grow(buffer, &ready, wanted);
+  return (ready < wanted ? ready : wanted) - filled;
+}
 static ssize_t read_more(int64_t until) {
   struct pollfd in = {0, POLLIN, 0};
   for (;;) {
     int64_t rest = until - clock_ms();
     if (rest <= 0 || poll(&in, 1, (int)rest) == 0) return 0;
-    ssize_t n = read(0, buffer + filled, sizeof buffer - filled);
+    ssize_t n = read(0, buffer + filled, space());
     if (n >= 0 || errno != EINTR) return n;
   }
 }
@@ -37,4 +47,13 @@ const char *input_line(int limit_ms, size_t *length, const char **why) {
     if (more <= 0) return NULL;
     filled += (size_t)more;
   }
+}
+void input_begin(void) { total = 0; }
+bool input_ended(void) {
+  struct pollfd in = {0, POLLIN, 0};
+  if (filled > given || poll(&in, 1, 0) <= 0) return false;
+  filled = given = 0;
+  ssize_t n = read(0, buffer, space());
+  if (n > 0) filled = (size_t)n;
+  return n == 0;
 }

@@ -1,4 +1,9 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 /** One line of standard input without its line feed, within `limit_ms`; else NULL and the words after `refused`. */
 const char *input_line(int limit_ms, size_t *length, const char **why);
+/** What follows belongs to a new order: its bound counts anew. */
+void input_begin(void);
+/** The peer has closed its side and everything is read. Does not wait. */
+bool input_ended(void);

@@ -1,5 +1,7 @@
 #pragma once
 // Every buffer and every wait of the program has its bound here.
+#include <stddef.h>
+#include <stdint.h>
 #define MAX_LINE 262144       /* one line of the order */
 #define MAX_INPUT 4194304     /* the whole order */
 #define MAX_VMS 500
@@ -14,3 +16,12 @@
 #define MAX_NAME 256
 #define LOOK_EVERY 250        /* ms; what was started meanwhile is found while there is time to end it */
 #define ASK_FIRST 60          /* ms; a destroy holds the VM's lock for 200 ms, so libvirt is asked before */
+#define IDLE_SEC 180          /* without an order or a ping */
+
+/**
+ * How large an order is. Tables are made for the largest one, but their pages are taken as far as an
+ * order needs them (memory.h): before it is accepted, or it is refused.
+ */
+struct size { uint32_t vms, disks; size_t text; };
+/** There from the beginning: whatever the memory of the host is like later, this much is served. */
+static const struct size FIRST_SIZE = {64, 256, 131072};

@@ -1,132 +1,75 @@
 #include "look.h"
 #include "attribute.h"
-#include "number.h"
+#include "memory.h"
+#include "records.h"
+#include "sides.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-struct record { bool known, unreadable; struct key key; int64_t epoch; };
-struct side_seen { struct key key; struct named named; };
-enum { MAX_SIDES = 2 * MAX_VMS, MAX_SIDE_FILES = 2 * MAX_VMS };
+enum { FIRST_ROOM = 65536 };
+static char text[MAX_CMDLINE]; /* arguments, or a status file of libvirt */
+static size_t text_room;
+static uint8_t remembered[8192]; /* a bit for each pid modulo 65536 */
 
-static struct record records[MAX_VMS];
-static uint8_t has_record[8192]; /* a bit for each pid modulo 65536: most processes have no record */
-static struct { struct key key; enum side side; struct uuid vm; int64_t domain; char name[MAX_NAME]; } sides[MAX_SIDES];
-static uint32_t side_count;
-static struct { int pid; int64_t domain; char name[MAX_NAME]; } side_files[MAX_SIDE_FILES];
-static uint32_t side_file_count;
-static char cmdline[MAX_CMDLINE], file_text[MAX_CMDLINE];
-
-enum seen read_record(const char *path, int64_t *epoch, struct key *key) {
-  char text[128];
-  size_t n, at[3] = {0}, length[3] = {0};
-  if (read_text(path, text, sizeof text, &n) != SEEN) return errno == ENOENT ? GONE : NOT_SEEN;
-  errno = 0;
-  int words = 0;
-  for (size_t i = 0; i < n && text[i] != '\n';) {
-    while (i < n && text[i] == ' ') i++;
-    if (i == n || text[i] == '\n') break;
-    if (words == 3) return NOT_SEEN;
-    at[words] = i;
-    while (i < n && text[i] != ' ' && text[i] != '\n') i++;
-    length[words] = i - at[words], words++;
-  }
-  int64_t pid, start;
-  if (words != 3 || !number_parse(text + at[0], length[0], epoch) || !number_parse(text + at[1], length[1], &pid) ||
-      !number_parse(text + at[2], length[2], &start) || pid < 1 || pid > INT32_MAX)
-    return NOT_SEEN;
-  *key = (struct key){(int)pid, (uint64_t)start};
-  return SEEN;
+bool look_room(struct size size) {
+  if (text_room == 0 && !memory_ready(text, FIRST_ROOM)) return false;
+  if (text_room == 0) text_room = FIRST_ROOM;
+  return memory_ready(remembered, sizeof remembered) && records_room(size) && sides_room();
+}
+/** Few need more than the first room; false: they are longer than we can read. */
+static bool more_room(void) {
+  if (text_room == sizeof text || !memory_ready(text, sizeof text)) return false;
+  text_room = sizeof text;
+  return true;
+}
+static enum seen arguments_of(int pid, int tid, size_t *n) {
+  enum seen seen = read_cmdline(pid, tid, text, text_room, n);
+  if (seen == SEEN && *n == text_room && more_room()) seen = read_cmdline(pid, tid, text, text_room, n);
+  return seen;
 }
 
-static void read_records(struct table *t) {
-  char path[4200];
-  memset(has_record, 0, sizeof has_record);
-  for (uint32_t v = 0; v < t->order->vms; v++) {
-    struct record *r = &records[v];
-    *r = (struct record){.epoch = -1};
-    snprintf(path, sizeof path, "%s/runs/%s", t->run, t->order->vm[v].uuid);
-    enum seen seen = read_record(path, &r->epoch, &r->key);
-    /* safety: F35: a record that can't be read (nonsense is none) may be that of a newer run: no kill on it */
-    if (seen == NOT_SEEN && errno != 0) r->unreadable = true, t->look_ok = false;
-    if (seen != SEEN) continue;
-    r->known = true;
-    has_record[(r->key.pid & 0xffff) >> 3] |= (uint8_t)(1 << (r->key.pid & 7));
-  }
-}
-/* safety: F35: what a record says counts for that pid with that starttime only */
-static int vm_of_record(const struct table *t, struct key key) {
-  if (!(has_record[(key.pid & 0xffff) >> 3] & 1 << (key.pid & 7))) return -1;
-  for (uint32_t v = 0; v < t->order->vms; v++)
-    if (records[v].known && records[v].key.pid == key.pid && records[v].key.start == key.start) return (int)v;
-  return -1;
-}
-
-static void read_side_file(const char *name) {
-  char path[400], text[32];
-  size_t n;
-  if (side_file_count == MAX_SIDE_FILES ||
-      !libvirt_side_file(name, &side_files[side_file_count].domain, side_files[side_file_count].name, MAX_NAME)) return;
-  snprintf(path, sizeof path, "/run/libvirt/qemu/%s", name);
-  if (read_text(path, text, sizeof text - 1, &n) != SEEN) return;
-  int64_t pid;
-  size_t digits = 0;
-  while (digits < n && text[digits] >= '0' && text[digits] <= '9') digits++;
-  if (!number_parse(text, digits, &pid) || pid < 1 || pid > INT32_MAX) return;
-  side_files[side_file_count++].pid = (int)pid;
-}
-/** libvirt keeps virtiofsd's pid under the domain's name; the folder is in memory (/run). */
-static void read_side_files(void) {
-  static char buffer[32768];
-  side_file_count = 0;
-  int directory = open("/run/libvirt/qemu", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return;
-  long n;
-  while ((n = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
-    for (long at = 0; at < n;) {
-      const struct dirent64 *e = (const struct dirent64 *)(buffer + at);
-      at += e->d_reclen;
-      if (strlen(e->d_name) < MAX_NAME + 64) read_side_file(e->d_name);
-    }
-  close(directory);
-}
-
-static bool exe_is_qemu(int pid) {
+static enum seen exe_is_qemu(int pid) {
   char path[40], target[4096];
   snprintf(path, sizeof path, "/proc/%d/exe", pid);
   ssize_t n = readlink(path, target, sizeof target - 1);
-  if (n <= 0) return false;
+  if (n < 0) return errno == ENOENT || errno == ESRCH ? GONE : NOT_SEEN;
   target[n] = 0;
   const char *slash = strrchr(target, '/');
-  return is_qemu_name(slash ? slash + 1 : target);
+  return is_qemu_name(slash ? slash + 1 : target) ? SEEN : GONE;
 }
 
+/** What is known of a process that is looked at. `whole`: these are all of its arguments. */
+struct seen_process { struct key key; struct stat_line stat; struct named named; bool whole; };
+
 /** Arguments win over the record, the record over libvirt's status file. False: it can't be told now. */
-static bool epoch_of(struct table *t, int vm, struct key key, const struct named *named, int64_t *epoch) {
-  const struct record *r = &records[vm];
+static bool epoch_of(struct table *t, int vm, const struct seen_process *p, int64_t *epoch) {
+  const struct record *r = record_of((uint32_t)vm);
   char path[400];
   size_t n;
-  *epoch = named->mark;
-  if (named->mark >= 0) return true;
+  *epoch = p->named.mark;
+  if (p->named.mark >= 0) return true;
   if (r->unreadable) return false;
-  if (r->known && r->key.pid == key.pid && r->key.start == key.start) return *epoch = r->epoch, true;
-  if (!named->guest[0] || strchr(named->guest, '/')) return true;
-  snprintf(path, sizeof path, "/run/libvirt/qemu/%s.xml", named->guest);
-  if (read_text(path, file_text, sizeof file_text, &n) == SEEN)
-    *epoch = libvirt_status_epoch(file_text, n, key.pid, t->order->vm[vm].uuid);
+  if (r->known && r->key.pid == p->key.pid && r->key.start == p->key.start) return *epoch = r->epoch, true;
+  /* safety: F35: where memory is short a part of the arguments is missing; the mark of a newer run may be in it */
+  if (!p->whole) return false;
+  if (!p->named.guest[0] || strchr(p->named.guest, '/')) return true;
+  snprintf(path, sizeof path, "/run/libvirt/qemu/%s.xml", p->named.guest);
+  if (read_text(path, text, text_room, &n) == SEEN && (n < text_room || more_room())) {
+    if (n == FIRST_ROOM && read_text(path, text, text_room, &n) != SEEN) return false;
+    *epoch = libvirt_status_epoch(text, n, p->key.pid, t->order->vm[vm].uuid);
+  }
   /* safety: F35: only ENOENT says that there is no such file */
   else if (errno != ENOENT) return false;
   return true;
 }
 
-static void look_at_qemu(struct table *t, int vm, struct key key, const struct named *named) {
+static void look_at_qemu(struct table *t, int vm, const struct seen_process *p) {
   struct stat_line again;
+  struct key key = p->key;
   int64_t epoch;
-  if (named->guest[0]) strcpy(t->vm[vm].name, named->guest);
+  if (p->named.guest[0]) strcpy(t->vm[vm].name, p->named.guest);
   if (table_find(t, key.pid, key.start)) return;
   enum seen seen = read_stat(key.pid, &again);
   if (seen == GONE) return;
@@ -136,12 +79,12 @@ static void look_at_qemu(struct table *t, int vm, struct key key, const struct n
     if (seen == NOT_SEEN) t->look_ok = false;
     return;
   }
-  if (!epoch_of(t, vm, key, named, &epoch)) {
+  if (!epoch_of(t, vm, p, &epoch)) {
     t->look_ok = false;
     return;
   }
   if ((again.state == 'Z' || again.state == 'X') && is_dead(key.pid, key.start)) return;
-  table_remember(t, key.pid, key.start, vm, epoch, named->domain, ROLE_QEMU);
+  table_remember(t, key.pid, key.start, vm, epoch, p->named.domain, ROLE_QEMU);
 }
 
 static void note_daemon(struct table *t, struct key key, const struct stat_line *s, const char *base) {
@@ -150,144 +93,108 @@ static void note_daemon(struct table *t, struct key key, const struct stat_line 
   else if (t->daemons < MAX_DAEMONS) t->daemon[t->daemons++] = key;
   else t->look_ok = false;
 }
-static void note_side(struct table *t, struct key key, const struct named *named) {
-  if (side_count == MAX_SIDES) {
-    t->look_ok = false;
-    return;
-  }
-  sides[side_count].key = key;
-  sides[side_count].side = named->side;
-  sides[side_count].vm = named->side_vm;
-  sides[side_count].domain = named->domain;
-  strcpy(sides[side_count++].name, named->side_name);
+static bool is_daemon(const struct named *named) {
+  return strcmp(named->base, "libvirtd") == 0 || strcmp(named->base, "virtqemud") == 0;
 }
-
-static void look_at_named(struct table *t, struct key key, const struct stat_line *s, const struct named *named,
-                          bool cut) {
-  if (strcmp(named->base, "libvirtd") == 0 || strcmp(named->base, "virtqemud") == 0) {
-    note_daemon(t, key, s, named->base);
+static bool is_qemu(struct table *t, const struct seen_process *p) {
+  if (is_qemu_name(p->named.base) || is_qemu_name(p->stat.comm)) return true;
+  enum seen exe = exe_is_qemu(p->key.pid);
+  /* safety: F21: whose program can't be asked for may be a qemu */
+  if (exe == NOT_SEEN && !is_gone(p->key.pid)) t->look_ok = false;
+  return exe == SEEN;
+}
+static void look_at_named(struct table *t, const struct seen_process *p) {
+  const struct named *named = &p->named;
+  struct key key = p->key;
+  if (is_daemon(named)) {
+    note_daemon(t, key, &p->stat, named->base);
     return;
   }
-  if (named->side != SIDE_NONE) note_side(t, key, named);
+  if (named->side != SIDE_NONE) sides_note(t, key, named);
   int vm = named->has_vm ? order_find(t->order, named->vm) : -1;
   if (vm >= 0) {
-    if (is_qemu_name(named->base) || is_qemu_name(s->comm) || exe_is_qemu(key.pid))
-      look_at_qemu(t, vm, key, named);
+    if (is_qemu(t, p)) look_at_qemu(t, vm, p);
     return;
   }
-  vm = vm_of_record(t, key);
-  if (vm >= 0) table_remember(t, key.pid, key.start, vm, records[vm].epoch, named->domain, ROLE_QEMU);
-  /* safety: F21: a qemu whose arguments are longer than we read can't be attributed */
-  else if (cut && !named->has_vm && (is_qemu_name(named->base) || is_qemu_name(s->comm))) t->unattributed = true;
+  vm = records_find(t, key);
+  if (vm >= 0) table_remember(t, key.pid, key.start, vm, record_of((uint32_t)vm)->epoch, named->domain, ROLE_QEMU);
+  /* safety: F21: a qemu of whose arguments we have not read all can't be attributed */
+  else if (!p->whole && !named->has_vm && (is_qemu_name(named->base) || is_qemu_name(p->stat.comm)))
+    t->unattributed = true;
 }
 
+/** Have we all of the arguments? Where memory is short the kernel gives a part of them, without an error. */
+static void take_arguments(struct seen_process *p, size_t n) {
+  attribute(text, n, &p->named);
+  p->whole = n < text_room && n >= p->stat.arguments;
+}
 /** Arguments of the first thread that still shows some; false if that could not be looked at. */
-static bool thread_arguments(int pid, size_t *length) {
+static bool thread_arguments(struct seen_process *p) {
   static struct numbers tasks;
   char path[40];
   int tid;
+  size_t n;
   enum seen seen;
-  struct named named;
-  *length = 0;
-  snprintf(path, sizeof path, "/proc/%d/task", pid);
-  if (numbers_open(&tasks, path) != SEEN) return is_gone(pid);
+  snprintf(path, sizeof path, "/proc/%d/task", p->key.pid);
+  if (numbers_open(&tasks, path) != SEEN) return is_gone(p->key.pid);
   while ((seen = numbers_next(&tasks, &tid)) == SEEN) {
-    seen = read_cmdline(pid, tid, cmdline, sizeof cmdline, length);
+    seen = arguments_of(p->key.pid, tid, &n);
     if (seen == NOT_SEEN) break;
-    if (seen == GONE) *length = 0;
-    attribute(cmdline, *length, &named);
-    if (!named.empty) break;
-    *length = 0;
+    take_arguments(p, seen == GONE ? 0 : n);
+    if (!p->named.empty) break;
   }
   numbers_close(&tasks);
-  return seen != NOT_SEEN || is_gone(pid);
+  return seen != NOT_SEEN || is_gone(p->key.pid);
 }
 /** A process without readable arguments: a living thread's are read instead, then the record decides. */
-static void look_at_nameless(struct table *t, struct key key, const struct stat_line *s) {
-  size_t n;
-  int vm = vm_of_record(t, key);
-  struct named named;
-  if (s->flags & PROC_KTHREAD || table_find(t, key.pid, key.start)) return;
-  bool like_qemu = strncmp(s->comm, "qemu", 4) == 0;
-  if (!like_qemu && s->state != 'Z' && vm < 0) return;
+static void look_at_nameless(struct table *t, struct seen_process *p) {
+  struct key key = p->key;
+  int vm = records_find(t, key);
+  if (p->stat.flags & PROC_KTHREAD || table_find(t, key.pid, key.start)) return;
+  bool like_qemu = strncmp(p->stat.comm, "qemu", 4) == 0;
+  if (!like_qemu && p->stat.state != 'Z' && vm < 0) return;
   if (is_dead(key.pid, key.start)) return;
-  if (!thread_arguments(key.pid, &n)) {
-    t->look_ok = false;
-    return;
-  }
-  if (n > 0) {
-    attribute(cmdline, n, &named);
-    look_at_named(t, key, s, &named, n == sizeof cmdline);
-  } else if (vm >= 0) {
-    table_remember(t, key.pid, key.start, vm, records[vm].epoch, -1, ROLE_QEMU);
-  } else if (like_qemu && !is_dead(key.pid, key.start)) {
-    /* safety: F21: a qemu that can't be attributed counts as alive for every VM */
-    t->unattributed = true;
-  }
+  if (!thread_arguments(p)) t->look_ok = false;
+  else if (!p->named.empty) look_at_named(t, p);
+  else if (vm >= 0) table_remember(t, key.pid, key.start, vm, record_of((uint32_t)vm)->epoch, -1, ROLE_QEMU);
+  /* safety: F21: a qemu that can't be attributed counts as alive for every VM */
+  else if (like_qemu && !is_dead(key.pid, key.start)) t->unattributed = true;
 }
 
-static void look_at(struct table *t, int pid) {
+/** Most processes have nothing to do with the order: their arguments say so, and nothing else is read. */
+static bool concerns_us(const struct table *t, int pid, const struct named *named, size_t n) {
+  return named->empty || is_daemon(named) || named->side != SIDE_NONE || records_name(pid) ||
+         (named->has_vm ? order_find(t->order, named->vm) >= 0 : is_qemu_name(named->base)) ||
+         /* safety: F21: arguments end with a zero; without it a part of them may be missing */
+         text[n - 1] != 0;
+}
+/** Is it one that we know? Who is remembered stays so until it is dead, whatever it becomes meanwhile. */
+static bool is_remembered(struct table *t, int pid) {
   struct stat_line s;
-  static struct named named;
+  if (!(remembered[(pid & 0xffff) >> 3] & 1 << (pid & 7))) return false;
+  /* safety: F20: only with the same starttime: the number may be another process's by now */
+  return read_stat(pid, &s) == SEEN && table_find(t, pid, s.start);
+}
+static void look_at(struct table *t, int pid) {
+  static struct seen_process p;
   size_t n;
-  enum seen seen = read_stat(pid, &s);
-  if (seen == SEEN) seen = read_cmdline(pid, 0, cmdline, sizeof cmdline, &n);
+  if (is_remembered(t, pid)) return;
+  /* Nothing is kept of other processes from one look to the next: any of them may become a qemu (exec). */
+  enum seen seen = arguments_of(pid, 0, &n);
+  if (seen == SEEN) {
+    attribute(text, n, &p.named);
+    if (!concerns_us(t, pid, &p.named, n)) return;
+    seen = read_stat(pid, &p.stat);
+    /* Read again: now they are surely those of the process with this starttime. */
+    if (seen == SEEN) seen = arguments_of(pid, 0, &n);
+  }
   /* safety: F21: any error but "gone" means: could not look, and voids the pass */
   if (seen == NOT_SEEN) t->look_ok = false;
   if (seen != SEEN) return;
-  struct key key = {pid, s.start};
-  attribute(cmdline, n, &named);
-  if (named.empty) look_at_nameless(t, key, &s);
-  else look_at_named(t, key, &s, &named, n == sizeof cmdline);
-}
-
-/** Has this VM a qemu that bears this number of libvirt's? */
-static bool has_domain(const struct table *t, uint32_t v, int64_t domain) {
-  for (uint32_t i = 0; i < t->processes; i++)
-    if (t->process[i].vm == (int)v && domain >= 0 && t->process[i].domain == domain) return true;
-  return false;
-}
-static int vm_by_name(const struct table *t, const char *name, int64_t domain, bool *several) {
-  int found = -1;
-  for (uint32_t v = 0; v < t->order->vms; v++) {
-    /* safety: I3: libvirt cuts names in its paths: a cut name is this VM's only with the number of its qemu */
-    if (!t->vm[v].name[0] || !is_name_of_side(name, t->vm[v].name) ||
-        (strcmp(name, t->vm[v].name) != 0 && !has_domain(t, v, domain)))
-      continue;
-    if (found >= 0) *several = true;
-    found = (int)v;
-  }
-  return found;
-}
-static int vm_of_side(const struct table *t, uint32_t i, bool *several) {
-  int vm = -1;
-  if (sides[i].side == SIDE_BY_VM) return order_find(t->order, sides[i].vm);
-  if (sides[i].side == SIDE_BY_NAME) vm = vm_by_name(t, sides[i].name, sides[i].domain, several);
-  for (uint32_t f = 0; vm < 0 && f < side_file_count; f++)
-    if (side_files[f].pid == sides[i].key.pid) vm = vm_by_name(t, side_files[f].name, side_files[f].domain, several);
-  return vm;
-}
-/** Side processes are older than their qemu and come first in a pass: whose they are is decided after it. */
-static void attribute_sides(struct table *t) {
-  char path[4200];
-  for (uint32_t i = 0; i < side_count; i++) {
-    bool several = false;
-    int vm = vm_of_side(t, i, &several);
-    struct key key = sides[i].key, start;
-    int64_t epoch = -1;
-    if (vm < 0 || table_find(t, key.pid, key.start)) continue;
-    /* safety: F35: side processes of a VM with a newer run are never touched */
-    if (t->vm[vm].newer) continue;
-    snprintf(path, sizeof path, "%s/grants/%s", t->run, t->order->vm[vm].uuid);
-    enum seen seen = read_record(path, &epoch, &start);
-    /* A newer start under way has its side processes before its qemu: whose this is can't be told.
-       safety: F35: so it is not killed, and the VM is not dead either */
-    if (seen == NOT_SEEN || (seen == SEEN && epoch > t->order->vm[vm].epoch) || several) {
-      t->vm[vm].unsure = true;
-      continue;
-    }
-    if (!is_dead(key.pid, key.start)) table_remember(t, key.pid, key.start, vm, -1, -1, ROLE_SIDE);
-  }
+  p.key = (struct key){pid, p.stat.start};
+  take_arguments(&p, n);
+  if (p.named.empty) look_at_nameless(t, &p);
+  else look_at_named(t, &p);
 }
 
 void look(struct table *t) {
@@ -298,11 +205,14 @@ void look(struct table *t) {
   for (uint32_t v = 0; v < t->order->vms; v++) t->vm[v].unsure = false;
   t->need_look = t->unattributed = t->unborn = false;
   t->look_ok = !t->full;
-  t->daemons = 0, side_count = 0;
+  t->daemons = 0;
+  memset(remembered, 0, sizeof remembered);
+  for (uint32_t i = 0; i < t->processes; i++)
+    remembered[(t->process[i].pid & 0xffff) >> 3] |= (uint8_t)(1 << (t->process[i].pid & 7));
   t->looked_at = t->now;
   t->looks++;
-  read_records(t);
-  read_side_files();
+  records_read(t);
+  sides_begin(t);
   if (numbers_open(&all, "/proc") == SEEN) {
     while ((seen = numbers_next(&all, &pid)) == SEEN) {
       saw_one |= pid == 1, saw_self |= pid == t->self;
@@ -310,7 +220,7 @@ void look(struct table *t) {
     }
     numbers_close(&all);
   }
-  attribute_sides(t);
+  sides_attribute(t);
   /* safety: F21: an empty or partial list of processes is no look */
   if (seen != GONE || !saw_one || !saw_self) t->look_ok = false;
 }

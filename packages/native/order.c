@@ -55,6 +55,7 @@ static const char *head_fields(struct order *o, struct text line) {
   struct text v;
   field(line, "token=", &v);
   if (!is(v, "-") && !(v.length == 32 && all_hex(v))) return "bad-token";
+  memcpy(o->token, v.at, v.length), o->token[v.length] = 0;
   field(line, "deadline_ms=", &v);
   if (!number_parse(v.at, v.length, &o->deadline_ms)) return "bad-order deadline_ms";
   if (o->deadline_ms < 200 || o->deadline_ms > 300000) return "bad-order deadline_ms out of range";
@@ -72,6 +73,27 @@ static const char *head_fields(struct order *o, struct text line) {
   return NULL;
 }
 
+static bool take_nonce(struct text t, char nonce[65]) {
+  if (t.length < 16 || t.length > 64 || !all_hex(t)) return false;
+  memcpy(nonce, t.at, t.length);
+  nonce[t.length] = 0;
+  return true;
+}
+bool order_ping(const char *line, size_t length, char nonce[65]) {
+  struct text rest = {line, length};
+  if (!starts(rest, "ping ")) return false;
+  return take_nonce((struct text){line + 5, length - 5}, nonce);
+}
+struct size order_size_with(const struct order *o, size_t length) {
+  /* A disk is named by "disk=x:y" at least, and kept twice. */
+  size_t disks = length / 8 + 1, text = 2 * length + 2 * MAX_DISKS;
+  if (disks > MAX_DISKS) disks = MAX_DISKS;
+  struct size size = {o->count, o->all_disks + (uint32_t)disks, o->used + text};
+  if (size.disks > MAX_ALL_DISKS) size.disks = MAX_ALL_DISKS;
+  if (size.text > sizeof o->text) size.text = sizeof o->text;
+  return size;
+}
+
 const char *order_head(struct order *o, const char *line, size_t length) {
   const char *bad = "bad-order not a fence or count line";
   struct text rest = {line, length};
@@ -83,9 +105,7 @@ const char *order_head(struct order *o, const char *line, size_t length) {
   const char *space = memchr(rest.at, ' ', rest.length);
   if (!space) return bad;
   struct text nonce = {rest.at, (size_t)(space - rest.at)};
-  if (nonce.length < 16 || nonce.length > 64 || !all_hex(nonce)) return bad;
-  memcpy(o->nonce, nonce.at, nonce.length);
-  o->nonce[nonce.length] = 0;
+  if (!take_nonce(nonce, o->nonce)) return bad;
   rest.at += nonce.length, rest.length -= nonce.length;
   memset(o->host, 0, sizeof o->host);
   o->vms = o->all_disks = o->used = 0;

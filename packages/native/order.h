@@ -13,6 +13,7 @@ struct vm { char uuid[37]; struct uuid id; int64_t epoch; uint32_t first_disk, d
 struct order {
   enum mode mode;
   char nonce[65], host[37]; /* host is empty if the order names none */
+  char token[33];           /* "-" if it has none */
   int64_t deadline_ms, grace_ms;
   uint32_t count;           /* VMs announced */
   uint32_t vms, all_disks;  /* read so far */
@@ -26,6 +27,10 @@ struct order {
 const char *order_hello(const char *line, size_t length);
 const char *order_head(struct order *order, const char *line, size_t length);
 const char *order_vm(struct order *order, const char *line, size_t length);
+/** "ping NONCE": true, and the nonce. */
+bool order_ping(const char *line, size_t length, char nonce[65]);
+/** How large the order is with one more line of this length. */
+struct size order_size_with(const struct order *order, size_t length);
 
 static inline const char *disk_source(const struct order *o, uint32_t d) { return o->text + o->disk[d].source; }
 static inline const char *disk_path(const struct order *o, uint32_t d) { return o->text + o->disk[d].path; }

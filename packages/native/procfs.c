@@ -17,7 +17,7 @@ static bool take(const char **at, const char *end, int64_t *out) {
   uint64_t n = 0;
   while (*at < end && **at >= '0' && **at <= '9') n = n * 10 + (uint64_t)(*(*at)++ - '0');
   *out = minus ? -(int64_t)n : (int64_t)n;
-  return *at > begin && *at - begin < 20;
+  return *at > begin && *at - begin < 21; /* a limit without a limit has 20 digits */
 }
 
 bool stat_parse(const char *text, size_t length, struct stat_line *out) {
@@ -30,13 +30,17 @@ bool stat_parse(const char *text, size_t length, struct stat_line *out) {
   out->comm[n] = 0;
   out->state = close[2];
   const char *at = close + 3;
-  int64_t f[20] = {0};
-  for (int i = 1; i < 20; i++)
+  int64_t f[47] = {0};
+  int i = 1;
+  for (; i < 20; i++)
     if (!take(&at, end, &f[i])) return false;
+  /* A number that the end of the text cuts is no number. */
+  if (at == end || (*at != ' ' && *at != '\n')) return false;
+  while (i < 47 && take(&at, end, &f[i])) i++;
   out->parent = (int)f[1], out->group = (int)f[2], out->flags = (unsigned)f[6];
   out->threads = f[17], out->start = (uint64_t)f[19];
-  /* A number that the end of the text cuts is no number. */
-  return at < end && (*at == ' ' || *at == '\n');
+  out->arguments = i == 47 && f[46] > f[45] ? (uint64_t)(f[46] - f[45]) : 0;
+  return true;
 }
 
 bool fdinfo_flags(const char *text, size_t length, unsigned *flags) {
@@ -116,9 +120,15 @@ enum seen read_cmdline(int pid, int tid, char *buffer, size_t room, size_t *leng
   char path[64];
   if (tid > 0) snprintf(path, sizeof path, "/proc/%d/task/%d/cmdline", pid, tid);
   else snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
-  if (read_text(path, buffer, room, length) == SEEN) return SEEN;
-  if (errno == ENOENT || errno == ESRCH)
-    if (tid > 0 || is_gone(pid)) return GONE;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  /* One read: less than was asked for is the end, also where the kernel could not read on. */
+  ssize_t n = file < 0 ? -1 : read(file, buffer, room);
+  int why = errno;
+  if (file >= 0) close(file);
+  *length = n > 0 ? (size_t)n : 0;
+  if (n >= 0) return SEEN;
+  /* safety: F21: only the kernel's ESRCH for the process itself means "gone" */
+  if (tid > 0 && (why == ENOENT || why == ESRCH)) return GONE;
   return is_gone(pid) ? GONE : NOT_SEEN;
 }
 

@@ -14,6 +14,7 @@ struct stat_line {
   unsigned flags;
   long threads;
   uint64_t start;
+  uint64_t arguments; /* length of what it was started with; 0: not told */
 };
 bool stat_parse(const char *text, size_t length, struct stat_line *out);
 /** flags of /proc/PID/fdinfo/N; false if there is no such line. */

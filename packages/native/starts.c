@@ -1,10 +1,21 @@
 #include "starts.h"
+#include "handle.h"
+#include "memory.h"
 #include "helpers.h"
 #include "look.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+static char out[524288], err[131072];
+static struct told told[MAX_VMS];
+
+bool starts_room(struct size size) {
+  size_t words = (size_t)size.vms * 1024, errors = (size_t)size.vms * 256 + 4096;
+  return memory_ready(out, words < sizeof out ? words : sizeof out) &&
+         memory_ready(err, errors < sizeof err ? errors : sizeof err) &&
+         memory_ready(told, size.vms * sizeof *told);
+}
 
 void end_grants(struct table *t) {
   char path[4200];
@@ -20,7 +31,7 @@ void end_grants(struct table *t) {
     t->vm[v].granted = GRANT_CLOSED;
     if (is_dead(key.pid, key.start)) continue;
     table_remember(t, key.pid, key.start, (int)v, epoch, -1, ROLE_START);
-    kill(key.pid, SIGKILL);
+    handle_kill(-1, key.pid, key.start);
   }
 }
 
@@ -63,8 +74,6 @@ static void hear_vm(struct table *t, uint32_t v, const struct told *told) {
   if (told->said != SAID_NOTHING && !t->vm[v].settled) settle(t, v, told->said);
 }
 void hear_libvirt(struct table *t, struct libvirt *l, int ask, int rc) {
-  static char out[524288], err[131072];
-  static struct told told[MAX_VMS];
   l->asking = false;
   size_t out_length = helpers_said(ask, 0, out, sizeof out), err_length = helpers_said(ask, 1, err, sizeof err);
   libvirt_answer(t->order, out, out_length, err, err_length, told);
@@ -91,7 +100,7 @@ static void kill_daemons(struct table *t, struct libvirt *l) {
   look(t);
   for (uint32_t i = 0; i < t->daemons; i++) {
     if (is_dead(t->daemon[i].pid, t->daemon[i].start)) continue;
-    kill(t->daemon[i].pid, SIGKILL);
+    handle_kill(-1, t->daemon[i].pid, t->daemon[i].start);
     if (l->doomed_count < MAX_DAEMONS) l->doomed[l->doomed_count++] = t->daemon[i];
   }
   /* safety: F21: a look that could not look at everything may have missed the daemon */

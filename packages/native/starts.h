@@ -9,6 +9,8 @@ struct libvirt {
   struct key doomed[MAX_DAEMONS];
   uint32_t doomed_count;
 };
+/** Room for an order of this size; false: memory is short. */
+bool starts_room(struct size size);
 /** Starts by the agent that this order closes are ended; what no answer of libvirt settles is noted. */
 void end_grants(struct table *t);
 bool all_settled(const struct table *t);

@@ -13,9 +13,11 @@ struct process {
   uint64_t start;
   int64_t epoch, domain; /* -1: none */
   enum role role;
-  bool live, newer;
+  bool live, newer, woken; /* woken: its handle says that it died; /proc has the last word */
+  int handle;
 };
 struct vm_state {
+  uint32_t live; /* its processes that live */
   bool settled, clean, unsure, newer, destroyed, scanned, scanning;
   enum granted granted;
   uint32_t turn, writers;
@@ -32,22 +34,27 @@ struct table {
   const char *run;   /* the run directory, in memory */
   int self;
   int64_t now, looked_at, stop_at;
-  uint32_t looks;
+  uint32_t looks, live;
   bool look_ok, need_look, unattributed, unborn, full;
+  uint32_t processes, daemons, writers, names_used, names_room;
+  /* What is in use of these is told above; of `vm` and `disk`, as much as the order has. */
   struct process process[MAX_PROCS];
-  uint32_t processes;
   struct vm_state vm[MAX_VMS];
   struct disk_state disk[MAX_ALL_DISKS];
   struct key daemon[MAX_DAEMONS];
-  uint32_t daemons;
   struct writer writer[MAX_WRITERS];
-  uint32_t writers;
   char names[4194304];
-  uint32_t names_used;
 };
 
-bool table_any_live(const struct table *t);
-bool table_live_of(const struct table *t, int vm);
+/** Room for an order of this size; false: memory is short. */
+bool table_room(struct table *t, struct size size);
+/** Nothing of an order before is left in it. */
+void table_begin(struct table *t, struct order *order, const char *run);
+void table_end(struct table *t);
+static inline bool table_any_live(const struct table *t) { return t->live > 0; }
+static inline bool table_live_of(const struct table *t, uint32_t vm) { return t->vm[vm].live > 0; }
+/** It is dead, or taken off what this order closes. */
+void table_no_longer_live(struct table *t, struct process *p);
 struct process *table_find(struct table *t, int pid, uint64_t start);
 /** Remembers a process of a VM, once; says so. A run newer than the order is never touched. */
 void table_remember(struct table *t, int pid, uint64_t start, int vm, int64_t epoch, int64_t domain, enum role role);

@@ -1,6 +1,7 @@
 #include "writers.h"
 #include "clock.h"
 #include "helpers.h"
+#include "memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -10,29 +11,41 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NAMES = 131072, MAX_SEEN = 65536, ROUNDS = 30, TASK_ROUNDS = 5 };
+enum { MAX_NAMES = 131072, MAX_SEEN = 65536, FIRST_SEEN = 8192, ROUNDS = 30, TASK_ROUNDS = 5 };
 
 /** Names of the disks' sources → index into `entries`, by hash. */
 struct entry { uint32_t disk, next; const char *name; };
 static struct entry entries[2 * MAX_ALL_DISKS + 1];
-static uint32_t heads[NAMES], entry_count;
+static uint32_t heads[MAX_NAMES], entry_count, head_count = 1;
 static struct key seen_before[MAX_SEEN];
-static uint32_t seen_slots;
+static uint32_t seen_room, seen_slots;
 static const char *witness_name;
 static bool saw_witness, voided;
 
 static uint32_t hash_of(const char *text) {
   uint32_t h = 2166136261u;
   for (; *text; text++) h = (h ^ (unsigned char)*text) * 16777619u;
-  return h % NAMES;
+  return h & (head_count - 1);
 }
 static void add_name(uint32_t disk, const char *name) {
   uint32_t h = hash_of(name);
   entries[++entry_count] = (struct entry){disk, heads[h], name};
   heads[h] = entry_count;
 }
+bool writers_room(struct size size) {
+  uint32_t wanted = head_count < 1024 ? 1024 : head_count;
+  while (wanted < size.disks * 2 && wanted < MAX_NAMES) wanted *= 2;
+  if (seen_room == 0) {
+    if (!memory_ready(seen_before, FIRST_SEEN * sizeof *seen_before)) return false;
+    seen_room = FIRST_SEEN;
+  }
+  if (!memory_ready(heads, wanted * sizeof *heads) || !memory_ready(entries, (2 * (size_t)size.disks + 1) * sizeof *entries))
+    return false;
+  head_count = wanted;
+  return true;
+}
 static void collect_names(const struct table *t) {
-  memset(heads, 0, sizeof heads);
+  memset(heads, 0, head_count * sizeof *heads);
   entry_count = 0;
   for (uint32_t d = 0; d < t->order->all_disks; d++) {
     const struct disk *disk = &t->order->disk[d];
@@ -173,16 +186,20 @@ static bool look_at_process(struct table *t, int pid, const struct stat_line *be
   return files == SEEN;
 }
 
-static bool is_new(struct key key) {
-  uint32_t at = (uint32_t)(key.pid * 2654435761u) % MAX_SEEN;
-  for (uint32_t i = 0; i < MAX_SEEN; i++, at = (at + 1) % MAX_SEEN) {
-    if (seen_before[at].pid == 0) {
-      seen_before[at] = key, seen_slots++;
-      return true;
-    }
+static bool put_seen(struct key key) {
+  uint32_t at = (uint32_t)key.pid * 2654435761u & (seen_room - 1);
+  for (uint32_t i = 0; i < seen_room; i++, at = (at + 1) & (seen_room - 1)) {
+    if (seen_before[at].pid == 0) return seen_before[at] = key, seen_slots++, true;
     if (seen_before[at].pid == key.pid && seen_before[at].start == key.start) return false;
   }
   return true; /* full: never comes to an end, so the look is void */
+}
+/** A host with very many processes needs more room; the look begins anew with it. */
+static bool more_seen(void) {
+  if (seen_slots < seen_room - seen_room / 4) return true;
+  if (seen_room == MAX_SEEN || !memory_ready(seen_before, sizeof seen_before)) return false;
+  seen_room = MAX_SEEN;
+  return false;
 }
 /** One round over all processes; false: void. */
 static bool look_at_all(struct table *t, bool *somebody_new) {
@@ -200,7 +217,8 @@ static bool look_at_all(struct table *t, bool *somebody_new) {
     if (one == NOT_SEEN) break;
     /* Helpers of this program come and go; they have nothing of the VMs but what they flush. */
     if (s.flags & PROC_KTHREAD || helpers_own(pid, s.group)) continue;
-    if (!is_new((struct key){pid, s.start})) continue;
+    if (!put_seen((struct key){pid, s.start})) continue;
+    if (!more_seen()) break;
     *somebody_new = true;
     if (clock_ms() >= t->stop_at) break; /* no time is left: void */
     if (!look_at_process(t, pid, &s)) break;
@@ -256,7 +274,7 @@ static void forget_writers(struct table *t) {
    it to a child. Over when a look shows nobody new. */
 bool writers_scan(struct table *t, const char *witness) {
   bool somebody_new = true;
-  memset(seen_before, 0, sizeof seen_before);
+  memset(seen_before, 0, seen_room * sizeof *seen_before);
   seen_slots = 0, saw_witness = voided = false, witness_name = witness;
   collect_names(t);
   forget_writers(t);

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect } from '@jest/globals';
 // that says what the test wants. Everything ends with the namespace.
 
 export const BASH_PROGRAM = join(import.meta.dirname, '../src/fence/program/fenceline-fence');
-const NATIVE = join(import.meta.dirname, '../../native');
+export const NATIVE = join(import.meta.dirname, '../../native');
 const PROGRAMS = {
   bash: BASH_PROGRAM,
   native: join(NATIVE, 'build/fenceline-fence'),

@@ -19,9 +19,9 @@ test('status: alarms first, then what is open, then hosts and VMs with why', () 
     `${taskUuid}  web1  waiting  10 s ago  in 2 min  no proof that the run on h2 is over`,
     '',
     'Cluster default',
-    'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  WHY',
-    'h1    Connected     Enabled  online    now        1',
-    'h2    Disconnected  Enabled  suspect   5.0 s ago  1     silent for 5 s',
+    'HOST  STATUS        STATE    LIVENESS  SEEN       RUNS  CAN BE FENCED BY   WHY',
+    'h1    Connected     Enabled  online    now        1     h2 (standing), h3',
+    'h2    Disconnected  Enabled  suspect   5.0 s ago  1     h2 (standing), h3  silent for 5 s',
     '',
     'VM    STATE    HOST  LEVEL            PROTECTED',
     'web1  Running  h1    never-stop       yes (peer while SSH answers, power)',
@@ -135,7 +135,7 @@ test('power parameters are lines; a broken one is told by its number, not its te
   expect(() => parametersOf('ip=1\nhunter2')).not.toThrow('hunter2');
 });
 
-test('D19: readiness says who could fence whom, and which VM has no proof', () => {
+test('D19, F27: readiness says who could fence whom, and which VM has no proof', () => {
   const ready = { canFence: true, whyNot: null, powerDevice: 'verified' as const };
   const readiness = {
     hosts: [
@@ -144,7 +144,11 @@ test('D19: readiness says who could fence whom, and which VM has no proof', () =
         uuid: '1',
         name: 'h1',
         peerCount: 18,
-        canBeFencedBy: [{ uuid: '2', name: 'h2' }],
+        canBeFencedBy: [
+          { uuid: '2', name: 'h2', line: 'standing' as const, roundTripMs: 1.5 },
+          { uuid: '3', name: 'h3', line: 'broken' as const, roundTripMs: 9 },
+          { uuid: '4', name: 'h4', line: null, roundTripMs: null },
+        ],
       },
       {
         ...{ uuid: '2', name: 'h2', canFence: false, whyNot: 'it is Disconnected' },
@@ -159,9 +163,9 @@ test('D19: readiness says who could fence whom, and which VM has no proof', () =
     ],
   };
   expect(readinessLines(readiness, plainPaint)).toEqual([
-    'HOST  CAN FENCE               CAN BE FENCED BY  POWER DEVICE',
-    'h1    yes                     h2 and 17 more    verified',
-    'h2    no: it is Disconnected  nobody            none',
+    'HOST  CAN FENCE               CAN BE FENCED BY                                    POWER DEVICE',
+    'h1    yes                     h2 (standing, 1.5 ms), h3 (broken), h4 and 15 more  verified',
+    'h2    no: it is Disconnected  nobody                                              none',
     '',
     'VM    HOST  PROOFS THAT WOULD WORK  PROTECTED',
     'web1  h2    none                    no: nothing could prove h2 dead',

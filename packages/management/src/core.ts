@@ -108,6 +108,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       vms: makeVmsService({ ...base, inventory, tasks, dispatch, placer }),
       tasks: makeTasksService({ tasks, dispatch, ledger, events }),
       confirmDead: makeConfirmDeadService({ ...base, ledger, dispatch, watchingSinceMs }),
+      seen: readiness.seen,
     },
     events,
     ledger,

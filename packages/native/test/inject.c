@@ -1,5 +1,6 @@
 // Faults for the dynamic build by LD_PRELOAD. What fails, where, how, and from when on:
-//   INJECT_CALL  open | readlink | fdatasync | ioctl | getdents | clock
+//   INJECT_CALL  open | readlink | fdatasync | getdents | clock | madvise | pidfd_open | cut (a read gets
+//                INJECT_DO bytes and no more, as where memory is short)
 //   INJECT_PATH  the path begins so (calls on a descriptor: the path of what it shows)
 //   INJECT_EXACT=1  the path is exactly that
 //   INJECT_END   the path ends so
@@ -96,6 +97,15 @@ int fdatasync(int fd) {
   if (getenv("INJECT_PATH") && strncmp(path, getenv("INJECT_PATH"), strlen(getenv("INJECT_PATH"))) == 0) note("flush\n");
   return (int)syscall(SYS_fdatasync, fd);
 }
+ssize_t read(int fd, void *to, size_t room) {
+  const char *call = getenv("INJECT_CALL");
+  size_t most = call && strcmp(call, "cut") == 0 && fits("cut", path_of(fd)) ? (size_t)atoi(getenv("INJECT_DO")) : room;
+  return syscall(SYS_read, fd, to, room < most ? room : most);
+}
+int madvise(void *at, size_t length, int advice) {
+  if (fault("madvise", NULL)) return -1;
+  return (int)REAL("syscall", long (*)(long, ...))(SYS_madvise, at, length, advice);
+}
 int clock_gettime(clockid_t c, struct timespec *t) {
   if (fault("clock", NULL)) return -1;
   return (int)syscall(SYS_clock_gettime, c, t);
@@ -107,6 +117,7 @@ long syscall(long number, ...) {
   for (int i = 0; i < 6; i++) a[i] = va_arg(v, long);
   va_end(v);
   long (*real)(long, ...) = REAL("syscall", long (*)(long, ...));
+  if (number == SYS_pidfd_open && fault("pidfd_open", NULL)) return -1;
   if (number == SYS_getdents64) {
     static int busy;
     if (!busy) {

@@ -138,7 +138,7 @@ describe('fencing over a real sshd', () => {
     const key = '/var/lib/fenceline/agent/fence-key';
     const ssh = `ssh -o StrictHostKeyChecking=no -o BatchMode=yes -i ${key} root@10.77.1.11`;
     expect(exec('h2', `echo x | ${ssh} 'id; virsh list'`)).toMatch(
-      /^fenceline-fence 1\s+refused version/,
+      /^fenceline-fence 1 line=1\s+refused version/,
     );
     expect(exec('h3', `${ssh} id 2>&1`)).not.toContain('uid=0');
   });

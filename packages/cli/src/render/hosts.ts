@@ -1,9 +1,18 @@
-import type { HostView } from '@fenceline/protocol';
+import type { FencerView, HostView } from '@fenceline/protocol';
 import { cell, facts, type Cell, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
 import { livenessCell, statusCell } from './words.js';
 
-export const HOST_HEAD = ['HOST', 'STATUS', 'STATE', 'LIVENESS', 'SEEN', 'RUNS', 'WHY'] as const;
+export const HOST_HEAD = [
+  'HOST',
+  'STATUS',
+  'STATE',
+  'LIVENESS',
+  'SEEN',
+  'RUNS',
+  'CAN BE FENCED BY',
+  'WHY',
+] as const;
 
 /** One host as a line of a table. */
 export function hostLine(host: HostView, nowMs: number): Cell[] {
@@ -14,8 +23,22 @@ export function hostLine(host: HostView, nowMs: number): Cell[] {
     livenessCell(host),
     cell(seen(host, nowMs)),
     cell(host.openRuns),
+    shortFencersCell(host),
     cell(host.livenessReason),
   ];
+}
+
+/** As many as a line of a table has room for, the best first. */
+const FENCERS_IN_LINE = 2;
+
+function shortFencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {
+  if (canBeFencedBy.length === 0) return cell('nobody', 'bad');
+  const names = canBeFencedBy
+    .slice(0, FENCERS_IN_LINE)
+    .map(({ name, line }) => (line === 'standing' ? `${name} (standing)` : name));
+  const more = canBeFencedBy.length - names.length;
+  const text = `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return cell(text, noFenceLineSince === null ? 'plain' : 'warn');
 }
 
 /** `fenceline host show` */
@@ -48,10 +71,31 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
           ? cell('none', 'dim')
           : cell(`${device.agent}, ${verified}`, device.verifiedAt === null ? 'warn' : 'good'),
       ],
+      ['can be fenced by', fencersCell(host)],
+      ['order tokens', tokensCell(host)],
       ['open runs', cell(host.openRuns)],
     ],
     paint,
   );
+}
+
+/** `h2 (standing, 1.5 ms), h3`: who keeps a fence line to it, and who would have to log in. */
+export function fencersText(fencers: readonly FencerView[]): string {
+  return fencers
+    .map(({ name, line, roundTripMs }) => {
+      if (line === null) return name;
+      return `${name} (${line}${line === 'standing' && roundTripMs !== null ? `, ${roundTripMs} ms` : ''})`;
+    })
+    .join(', ');
+}
+
+function fencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {
+  if (canBeFencedBy.length === 0) return cell('nobody', 'bad');
+  return cell(fencersText(canBeFencedBy), noFenceLineSince === null ? 'good' : 'warn');
+}
+
+function tokensCell({ orderTokens }: HostView): Cell {
+  return orderTokens === 0 ? cell('none left', 'bad') : cell(orderTokens);
 }
 
 function connectFact({ connectFailure }: HostView): [string, Cell][] {

@@ -5,7 +5,7 @@ import type {
   StatusView,
   TaskView,
 } from '@fenceline/protocol';
-import { hostLine, HOST_HEAD } from './hosts.js';
+import { fencersText, hostLine, HOST_HEAD } from './hosts.js';
 import { cell, clean, table, title, type Paint } from './text.js';
 import { relative, shortTime } from './time.js';
 import { protectedCell, severityTone, taskStateCell, vmStateCell, kebab } from './words.js';
@@ -112,7 +112,7 @@ export function readinessLines(readiness: ReadinessView, paint: Paint): string[]
 }
 
 function peerText({ canBeFencedBy, peerCount }: HostReadinessView): string {
-  const names = canBeFencedBy.map(({ name }) => name).join(', ');
+  const names = fencersText(canBeFencedBy);
   const more = peerCount - canBeFencedBy.length;
   return more > 0 ? `${names} and ${more} more` : names;
 }

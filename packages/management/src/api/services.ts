@@ -1,5 +1,6 @@
 import type { Secret } from '@fenceline/common';
 import type { CallerRole } from '@fenceline/protocol';
+import type { FencingSeen } from './queries/fencers.js';
 import type { HaLevel, HostState, Priority } from '../store/schema.js';
 
 /**
@@ -14,6 +15,8 @@ export interface ApiServices {
   vms: VmsService;
   tasks: TasksService;
   confirmDead: ConfirmDeadService;
+  /** The one part that is only read: it is in memory, not in the store. */
+  seen: FencingSeen;
 }
 
 /** Who asks, as proven by the token; for records such as `operator:<name>`. */

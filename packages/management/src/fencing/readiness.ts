@@ -1,3 +1,5 @@
+import type { FencingSeen } from '../api/queries/fencers.js';
+import { asksForTokens } from '../hosts/connect/siblingKeys.js';
 import type { ConnectExtensions } from '../hosts/connect/extensions.js';
 import {
   makeFenceLinesKeeper,
@@ -10,6 +12,8 @@ import { makeOrderTokens, type OrderTokens, type OrderTokensDeps } from './token
 export interface FencingReadiness {
   readonly lines: FenceLinesKeeper;
   readonly tokens: OrderTokens;
+  /** What hosts tell of it. */
+  readonly seen: FencingSeen;
   start(): void;
   stop(): Promise<void>;
 }
@@ -20,6 +24,14 @@ export function makeFencingReadiness(deps: FenceLinesDeps & OrderTokensDeps): Fe
   return {
     lines,
     tokens,
+    seen: {
+      linesTo: (hostUuid) => lines.linesTo(hostUuid),
+      missingSince: (hostUuid) => lines.missingSince(hostUuid),
+      orderTokens: (hostUuid) =>
+        asksForTokens(deps.settings) && deps.presence.linkUp(hostUuid)
+          ? deps.presence.lastHeartbeat(hostUuid)?.orderTokens
+          : undefined,
+    },
     start: () => {
       lines.start();
       tokens.start();

@@ -23,6 +23,14 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
     return { hostUuid };
   };
   const services: ApiServices = {
+    seen: {
+      linesTo: (hostUuid) =>
+        hostUuid === ids.h1
+          ? [{ keeperUuid: ids.h3, state: 'standing', roundTripMs: 1.5, answers: true }]
+          : [],
+      missingSince: () => undefined,
+      orderTokens: (hostUuid) => (hostUuid === ids.h1 ? 16 : undefined),
+    },
     hosts: {
       add,
       reconnect: (hostUuid) => note('reconnect', { hostUuid }),

@@ -22,7 +22,15 @@ export const samples: { [Name in keyof Table]: Sample<Table[Name]> } = {
   listHosts: { request: { limit: 1 }, answer: { items: [{ uuid: ids.h1, openRuns: 1 }] } },
   showHost: {
     request: { host: 'h1' },
-    answer: { uuid: ids.h1, powerDevice: { agent: 'fence_ipmilan' } },
+    answer: {
+      uuid: ids.h1,
+      powerDevice: { agent: 'fence_ipmilan' },
+      orderTokens: 16,
+      canBeFencedBy: [
+        { name: 'h3', line: 'standing', roundTripMs: 1.5 },
+        { name: 'h2', line: null, roundTripMs: null },
+      ],
+    },
   },
   addHost: {
     request: {

@@ -4,6 +4,7 @@ import {
   IsArray,
   IsIn,
   IsInt,
+  IsNumber,
   IsString,
   Matches,
   MaxLength,
@@ -22,6 +23,7 @@ import {
   Text,
   Uuid,
 } from '../rules.js';
+import { LINE_STATES, type LineState } from '../fenceLine.js';
 import { NewName, Page, PageQuery, Reason, Ref, Time } from './rules.js';
 import {
   HOST_STATES,
@@ -37,6 +39,20 @@ export class PowerDeviceView {
   @Text(1_024) agent = required<string>();
   /** When off, read back, on was last seen to act on exactly this host; null: not proven. */
   @Nullable() @Time() verifiedAt: string | null = null;
+}
+
+/** A host by uuid and name. */
+export class HostRefView {
+  @Uuid() uuid = required<string>();
+  @Text(256) name = required<string>();
+}
+
+/** A sibling that could fence a host now. */
+export class FencerView extends HostRefView {
+  /** Its fence line to that host; null: it keeps none, and would log in anew. */
+  @Nullable() @IsIn(LINE_STATES) line: LineState | null = null;
+  /** Of the last ping on that line, milliseconds. */
+  @Nullable() @IsNumber() @Min(0) roundTripMs: number | null = null;
 }
 
 export class HostView {
@@ -65,6 +81,12 @@ export class HostView {
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
+  /** Siblings that could fence it now, those with a line first; the first 16. */
+  @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
+  /** Since when it has had no standing fence line, if that has lasted; null: it has, or needs none. */
+  @Nullable() @Time() noFenceLineSince: string | null = null;
+  /** Order tokens that it holds, as it says; null: it does not say. */
+  @Nullable() @IsInt() @Min(0) orderTokens: number | null = null;
   /** Runs of VMs there that are not proven over. */
   @IsInt() @Min(0) openRuns = required<number>();
   @Time() createdAt = required<string>();

@@ -1,7 +1,7 @@
 import { IsArray, IsBoolean, IsIn, IsInt, Min } from 'class-validator';
 import { List, Nullable, Part, required, Text, Uuid } from '../rules.js';
 import { ClusterView } from './clusters.js';
-import { HostView } from './hosts.js';
+import { FencerView, HostRefView, HostView } from './hosts.js';
 import { Page, Time } from './rules.js';
 import { TaskView } from './tasks.js';
 import {
@@ -41,12 +41,6 @@ export class StatusView {
   @List(() => AlarmView) alarms = required<AlarmView[]>();
 }
 
-/** A host by uuid and name. */
-export class HostRefView {
-  @Uuid() uuid = required<string>();
-  @Text(256) name = required<string>();
-}
-
 export class HostReadinessView extends HostRefView {
   /** It can be asked to fence a sibling now. */
   @IsBoolean() canFence = required<boolean>();
@@ -54,8 +48,8 @@ export class HostReadinessView extends HostRefView {
   @Nullable() @Text() whyNot: string | null = null;
   /** Siblings that could fence it now. */
   @IsInt() @Min(0) peerCount = required<number>();
-  /** The first 16 of them by name. */
-  @List(() => HostRefView, 16) canBeFencedBy = required<HostRefView[]>();
+  /** The first 16 of them, those with a fence line first. */
+  @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
   @IsIn(POWER_READINESS) powerDevice = required<PowerReadiness>();
 }
 

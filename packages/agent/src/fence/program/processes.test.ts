@@ -150,19 +150,6 @@ KEEPER
     expect(out.at(-1)).toBe('alive qemu');
   });
 
-  test('F21: after the death it looks once more and finds what was started meanwhile', async () => {
-    const { out } = await play({
-      script: `
-        qemu -uuid $VM; FIRST=$LAST
-        ( while kill -0 $FIRST 2>/dev/null; do :; done
-          exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) & SECOND=$!
-        fence 7 ${DISK} | tee told; alive $SECOND second
-        for pid in $FIRST $SECOND; do grep -c "^pid $VM $pid " told; done`,
-    });
-    expect(out.slice(-3)).toEqual(['gone second', '1', '1']);
-    expect(verdictOf(out)).toBe('dead');
-  });
-
   test('F21: without memory to look at one process nothing is dead', async () => {
     const { out } = await play({
       script: `
@@ -192,24 +179,40 @@ KEEPER
 });
 
 // The native program has no such helpers: nativeFaults.test.ts breaks its calls instead.
-onProgram('bash', 'the fence program: what is faked are its find and its globs', (play) => {
-  test('F21: without memory for the list of processes nothing is dead', async () => {
-    const { out } = await play({
-      script: `
+onProgram(
+  'bash',
+  'the fence program: what is faked are its find and its globs, or waits for it to be slow',
+  (play) => {
+    test('F21: after the death it looks once more and finds what was started meanwhile', async () => {
+      const { out } = await play({
+        script: `
+        qemu -uuid $VM; FIRST=$LAST
+        ( while kill -0 $FIRST 2>/dev/null; do :; done
+          exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) & SECOND=$!
+        fence 7 ${DISK} | tee told; alive $SECOND second
+        for pid in $FIRST $SECOND; do grep -c "^pid $VM $pid " told; done`,
+      });
+      expect(out.slice(-3)).toEqual(['gone second', '1', '1']);
+      expect(verdictOf(out)).toBe('dead');
+    });
+
+    test('F21: without memory for the list of processes nothing is dead', async () => {
+      const { out } = await play({
+        script: `
         qemu -uuid $VM
         export DEADLINE=900
         order 7 ${DISK} >order.txt
         ( export LD_PRELOAD=$TOOLS/ENOMEM.so ENOMEM_IN=fenceline-fence ENOMEM_DIR=/proc; $BREAKABLE <order.txt )
         alive $LAST qemu`,
+      });
+      expect(verdictOf(out)).not.toBe('dead');
+      expect(verdictOf(out)).not.toBe('none');
+      expect(linesOf(out, 'end')).toHaveLength(1);
     });
-    expect(verdictOf(out)).not.toBe('dead');
-    expect(verdictOf(out)).not.toBe('none');
-    expect(linesOf(out, 'end')).toHaveLength(1);
-  });
 
-  test('F21: at the end of it all it looks once more', async () => {
-    const { out } = await play({
-      script: `
+    test('F21: at the end of it all it looks once more', async () => {
+      const { out } = await play({
+        script: `
         cat >bin/find <<'FIND'
 #!/bin/bash
 touch "$SANDBOX/scanning"; until [[ -e "$SANDBOX/second" ]]; do sleep 0.01; done
@@ -219,8 +222,9 @@ FIND
         ( until [[ -e scanning ]]; do sleep 0.01; done
           exec -a qemu-system-x86_64 bash -c "touch second; $SPIN" -uuid $VM ) & SECOND=$!
         fence 7 ${DISK}; alive $SECOND second`,
+      });
+      expect(out.at(-1)).toBe('gone second');
+      expect(verdictOf(out)).toBe('dead');
     });
-    expect(out.at(-1)).toBe('gone second');
-    expect(verdictOf(out)).toBe('dead');
-  });
-});
+  },
+);

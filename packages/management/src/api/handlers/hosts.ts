@@ -10,6 +10,7 @@ import {
 import type { hostRoutes } from '@fenceline/protocol';
 import { createCluster, DEFAULT_CLUSTER } from '../../cluster/clusters.js';
 import type { ApiContext } from '../context.js';
+import { withFencing } from '../queries/fencers.js';
 import { listHosts, showHost } from '../queries/hosts.js';
 import { find, type Found } from '../queries/lookup.js';
 import { listClusters } from '../queries/site.js';
@@ -24,8 +25,12 @@ export function hostHandlers(context: ApiContext): Handlers<typeof hostRoutes> {
       audit.change({ actor: caller, action: 'cluster.create', target: name }, () =>
         createCluster(context, name),
       ),
-    listHosts: (query) => listHosts(store.db, query),
-    showHost: async ({ host }) => showHost(store.db, (await find(store.db, 'hosts', host)).uuid),
+    listHosts: async (query) => {
+      const page = await listHosts(store.db, query);
+      page.items = await fenced(context, page.items);
+      return page;
+    },
+    showHost: async ({ host }) => shown(context, (await find(store.db, 'hosts', host)).uuid),
     addHost: (request, call) => addHost(context, request, call),
     reconnectHost: (request, call) =>
       change('host.reconnect', { request, call }, ({ uuid }) => hosts.reconnect(uuid)),
@@ -51,8 +56,21 @@ export function hostHandlers(context: ApiContext): Handlers<typeof hostRoutes> {
   };
 }
 
+async function shown(context: ApiContext, hostUuid: string): Promise<HostView> {
+  const host = await showHost(context.store.db, hostUuid);
+  const [view = host] = await fenced(context, [host]);
+  return view;
+}
+
+function fenced(context: ApiContext, hosts: readonly HostView[]): Promise<HostView[]> {
+  const { store, settings, services } = context;
+  const { crossCluster } = settings.current().ha.preFence;
+  return withFencing(hosts, store.db, { seen: services.seen, crossCluster });
+}
+
 /** A change of one host, with its audit row, answered with the host as it is then. */
-function changeHost({ store, audit }: ApiContext) {
+function changeHost(context: ApiContext) {
+  const { store, audit } = context;
   return async (
     action: string,
     { request, call }: { request: HostReasonRequest; call: CallContext },
@@ -64,15 +82,16 @@ function changeHost({ store, audit }: ApiContext) {
     await audit.change({ actor: call.caller, action, target: host.uuid, reason, facts }, () =>
       work(host),
     );
-    return showHost(store.db, host.uuid);
+    return shown(context, host.uuid);
   };
 }
 
 async function addHost(
-  { store, services, audit }: ApiContext,
+  context: ApiContext,
   request: AddHostRequest,
   { caller }: CallContext,
 ): Promise<HostView> {
+  const { store, services, audit } = context;
   const cluster = await find(store.db, 'clusters', request.cluster ?? DEFAULT_CLUSTER);
   const { name, addresses, agentPort, sshPort, sshUsername, powerDevice } = request;
   const facts = {
@@ -100,7 +119,7 @@ async function addHost(
             }),
       }),
   );
-  return showHost(store.db, hostUuid);
+  return shown(context, hostUuid);
 }
 
 async function confirmDead(

@@ -7,11 +7,13 @@ import { find } from '../queries/lookup.js';
 import { listAudit, listTokens, readiness, status } from '../queries/site.js';
 
 export function siteHandlers(context: ApiContext): Handlers<typeof siteRoutes> {
-  const { store, settings, clock, health, node, tokens, audit } = context;
+  const { store, settings, clock, health, node, tokens, audit, services } = context;
+  const { seen } = services;
   const { db } = store;
   return {
-    status: () => status(db, { clock, ha: settings.current().ha, storeProblem: health.problem() }),
-    readiness: () => readiness(db, settings.current().ha),
+    status: () =>
+      status(db, { clock, ha: settings.current().ha, storeProblem: health.problem(), seen }),
+    readiness: () => readiness(db, settings.current().ha, seen),
     listEvents: (query) => listEvents(db, query),
     listSettings: async () => ({ items: await settings.list() }),
     showSetting: ({ name }) => settings.show(name),

@@ -121,6 +121,10 @@ function hostView(row: HostRow): HostView {
     connectFailure: row.connectFailure,
     powerDevice:
       row.powerAgent === null ? null : { agent: row.powerAgent, verifiedAt: row.powerVerifiedAt },
+    // Not in the store: `withFencing` fills them in.
+    canBeFencedBy: [],
+    noFenceLineSince: null,
+    orderTokens: null,
     openRuns: row.openRuns,
     createdAt: row.createdAt,
   };

@@ -15,13 +15,11 @@ import { fromJson, type Queryable } from '../../store/store.js';
 import { alarmsOf } from '../rules/alarms.js';
 import { peersOf, whyNotPeer } from '../rules/protection.js';
 import { beginning } from './events.js';
+import { fencersOf, withFencing, type FencingSeen } from './fencers.js';
 import { allHosts, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
 import { allVms } from './vms.js';
-
-/** In a big cluster everybody can fence everybody; nobody reads all the names. */
-const MAX_PEERS_SHOWN = 16;
 
 export async function listClusters(on: Queryable, query: PageQuery): Promise<ClusterPage> {
   const ask = pageAsk(query, 1);
@@ -71,11 +69,13 @@ export interface StatusAsk {
   clock: Clock;
   ha: HaSettings;
   storeProblem: string | undefined;
+  seen: FencingSeen;
 }
 
 export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView> {
   const clusters = await on.selectFrom('clusters').selectAll().orderBy('name').execute();
-  const hosts = await allHosts(on);
+  const { crossCluster } = ask.ha.preFence;
+  const hosts = await withFencing(await allHosts(on), on, { seen: ask.seen, crossCluster });
   const vms = await allVms(on, ask.ha);
   const tasks = await openTasks(on);
   const { storeProblem } = ask;
@@ -95,7 +95,11 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
 }
 
 /** F15, D19: who could fence whom, and which proofs would work for each VM now. */
-export async function readiness(on: Queryable, ha: HaSettings): Promise<ReadinessView> {
+export async function readiness(
+  on: Queryable,
+  ha: HaSettings,
+  seen: FencingSeen,
+): Promise<ReadinessView> {
   const hosts = await hostFacts(on);
   const vms = await allVms(on, ha);
   return {
@@ -108,7 +112,7 @@ export async function readiness(on: Queryable, ha: HaSettings): Promise<Readines
         canFence: whyNot === null,
         whyNot,
         peerCount: peers.length,
-        canBeFencedBy: peers.slice(0, MAX_PEERS_SHOWN).map(({ uuid, name }) => ({ uuid, name })),
+        canBeFencedBy: fencersOf(peers, seen.linesTo(host.uuid)),
         powerDevice: host.power,
       };
     }),

@@ -4,7 +4,11 @@ import { alarmsOf, type AlarmFacts } from './alarms.js';
 
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
-  Object.assign({ livenessReason: '', powerDevice: null }, host, changes) as HostView;
+  Object.assign(
+    { livenessReason: '', powerDevice: null, noFenceLineSince: null, orderTokens: null },
+    host,
+    changes,
+  ) as HostView;
 const vmWith = (changes: Partial<VmView>): VmView =>
   Object.assign(
     { uuid: 'v1', name: 'web1', level: 'neverStop', protected: true, stoppedByPerson: false },
@@ -34,6 +38,17 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     ['warning power.unverified'],
     'a device that may switch another host',
   ],
+  [
+    { hosts: [hostWith({ noFenceLineSince: '2026-01-01T00:00:00.000Z' })] },
+    ['warning fence.line.none'],
+    'F27: it can not be fenced once it can not fork',
+  ],
+  [
+    { hosts: [hostWith({ orderTokens: 0 })] },
+    ['warning fence.tokens.none'],
+    'F29a: it refuses every order of a sibling',
+  ],
+  [{ hosts: [hostWith({ orderTokens: 16 })] }, [], 'F29a: it holds tokens'],
   [
     { vms: [vmWith({ protected: false, protection: 'no proof' })] },
     ['warning vm.unprotected'],

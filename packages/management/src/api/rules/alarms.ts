@@ -73,8 +73,10 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
+  const lines = lineAlarms(host);
   if (host.powerDevice !== null && host.powerDevice.verifiedAt === null)
     return [
+      ...lines,
       {
         severity: 'warning',
         kind: 'power.unverified',
@@ -82,7 +84,17 @@ function hostAlarms(host: HostView): Alarm[] {
         ...of,
       },
     ];
-  return [];
+  return lines;
+}
+
+function lineAlarms({ uuid, name, noFenceLineSince, orderTokens }: HostView): Alarm[] {
+  const of = { severity: 'warning' as const, hostUuid: uuid };
+  const noLine = `${name} has no standing fence line: where a new login is impossible, no sibling can fence it`;
+  const noToken = `${name} holds no order token: it refuses every order of a sibling`;
+  return [
+    ...(noFenceLineSince === null ? [] : [{ ...of, kind: 'fence.line.none', text: noLine }]),
+    ...(orderTokens === 0 ? [{ ...of, kind: 'fence.tokens.none', text: noToken }] : []),
+  ];
 }
 
 function vmAlarms(vm: VmView): Alarm[] {

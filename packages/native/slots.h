@@ -1,0 +1,31 @@
+#pragma once
+// What the main process and its helpers share, and what a helper does. For helpers.c and jobs.c only.
+#include "helpers.h"
+#include <stdatomic.h>
+
+/** One helper and its work. The atomic fields are those that both sides change. */
+struct slot {
+  atomic_int pid; /* 0: none yet, or none any more */
+  atomic_uint wanted, given, done;
+  enum job job;
+  uint32_t item, turn;
+  int64_t number;
+  int ask, rc;
+  struct identity identity;
+  char text[4096];
+};
+struct shared {
+  struct slot slot[MAX_HELPERS];
+  atomic_uint asked; /* grows when the spawner has something to do */
+  char words[ASK_FILES][MAX_WORDS];
+};
+/** What a helper inherits. */
+struct workshop {
+  const struct options *options;
+  const struct order *order;
+  struct shared *shared;
+  int ask_file[ASK_FILES][2], main_pid;
+};
+
+/** Does the slot's job, in the helper; its result is the slot's `rc`. */
+int do_job(const struct workshop *w, struct slot *s);
