@@ -137,6 +137,7 @@ strace                 what the fence program asks of the kernel is checked
 binutils               the guest is assembled
 pkg-config             helpers of the lab are compiled
 libfuse3-dev           storage that can hang
+fence-agents           real drivers of power devices
 '
 
 # Prints the packages that are not installed, one on a line.
