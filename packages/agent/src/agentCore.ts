@@ -134,6 +134,7 @@ function fenceLines(ports: AgentPorts): FenceLines {
   return makeFenceLines({
     ...ports,
     dialer: gatedDialer(ports.dialer, { ...ports, ...LINE_LOGINS }),
+    ownAddresses: () => ports.host.ownAddresses(),
   });
 }
 

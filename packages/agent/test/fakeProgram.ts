@@ -106,11 +106,14 @@ export function wholeAnswer(head: string, vms: readonly string[]): string[] {
 export function dialerTo(
   programs: (FakeProgram | 'refused')[],
   clock?: Clock,
-): SshDialer & { dialedAtMs: number[] } {
+): SshDialer & { dialedAtMs: number[]; dialedTo: (readonly string[])[] } {
   const dialedAtMs: number[] = [];
+  const dialedTo: (readonly string[])[] = [];
   return {
     dialedAtMs,
-    dial: async (): Promise<Dialed> => {
+    dialedTo,
+    dial: async ({ addresses }): Promise<Dialed> => {
+      dialedTo.push(addresses);
       dialedAtMs.push(clock?.monotonicMs() ?? 0);
       const session = programs.shift() ?? 'refused';
       if (session === 'refused') return { ok: false, failure: 'refused', stages: [] };

@@ -117,6 +117,21 @@ describe('F27: a fence over the line', () => {
     expect(await fenceVm()).toMatchObject({ outcome: 'stillAlive', qemuStillAlive: true });
   });
 
+  test('F24: nor by one whose session ends early', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.answers = () => [`pid ${VM_A} 42 1234 epoch=7`];
+    login.answers = () => [];
+    const rsp = await peer({ line, logins: [login] }).fenceVm();
+    expect(rsp).toMatchObject({ outcome: 'stillAlive', qemuStillAlive: true });
+  });
+
+  test('F22: a whole answer to another order is none: the login decides', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.answers = (head, vms) => wholeAnswer(head.replace(/[0-9a-f]{32}/, '9'.repeat(32)), vms);
+    const rsp = await peer({ line, logins: [login] }).fenceVm();
+    expect([rsp.outcome, login.orders.length]).toEqual(['nothingFound', 1]);
+  });
+
   test('F23: a line that fell silent says nothing beside what the login saw', async () => {
     const line = new FakeProgram();
     line.mute = true;

@@ -9,6 +9,7 @@ import {
 } from '@fenceline/common';
 import { dashed, type FenceLineState, type FenceNeighbour } from '@fenceline/protocol';
 import { isGreeting, PEER_GREETING, takesManyOrders } from '../order.js';
+import { isOwnAddress } from '../ownHost.js';
 import type { ProgramSession } from '../programSession.js';
 import type { Dialed, SshDialer } from '../sshDialer.js';
 import { pauseMs } from './backoffRules.js';
@@ -21,6 +22,8 @@ export interface LinePorts {
   log: Logger;
   /** Logins for lines; apart from those of fences, which must never wait for them. */
   dialer: SshDialer;
+  /** Every address of this machine. */
+  ownAddresses: () => Promise<string[]>;
 }
 
 /** Between two pings, milliseconds; spread by chance. */
@@ -32,6 +35,7 @@ const PING_LATE_MS = 3_000;
 /** From the first packet to the program's first answer, milliseconds. */
 const LAY_LIMIT_MS = 30_000;
 const CONNECT_MS = 5_000;
+const OWN_ADDRESSES_MS = 1_000;
 /** First logins of one list are spread over this time, milliseconds. */
 const SPREAD_MS = 500;
 /** A program that takes one order per session is asked again after this time: it may be upgraded. */
@@ -128,7 +132,8 @@ export class FenceLine {
     const { clock, dialer } = this.ports;
     const { signal } = this.#stopping;
     const untilMs = clock.monotonicMs() + LAY_LIMIT_MS;
-    const { addresses, sshPort, username, hostKeys } = this.neighbour;
+    const { sshPort, username, hostKeys } = this.neighbour;
+    const addresses = await this.#addresses();
     const dialed = await dialer.dial(
       { addresses, port: sshPort, username, hostKeys },
       { connectMs: CONNECT_MS, totalMs: LAY_LIMIT_MS, maxOutputBytes: FIRST_OUTPUT_BYTES, signal },
@@ -145,6 +150,14 @@ export class FenceLine {
         error instanceof TimeoutError ? 'the program there does not answer' : messageOf(error);
       return { state: 'broken', why };
     }
+  }
+
+  /** An address that every host has (a bridge of libvirt's) would lead to this very host. */
+  async #addresses(): Promise<string[]> {
+    const { clock, ownAddresses } = this.ports;
+    const limit = { clock, ms: OWN_ADDRESSES_MS, what: 'own addresses' };
+    const own = await withLimit(limit, ownAddresses).catch(() => []);
+    return this.neighbour.addresses.filter((address) => !isOwnAddress(address, own));
   }
 
   async #greet({ session }: Extract<Dialed, { ok: true }>, leftMs: () => number): Promise<Laid> {

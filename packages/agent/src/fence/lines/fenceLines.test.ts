@@ -9,7 +9,7 @@ import { makeFenceLines, type FenceLines } from './fenceLines.js';
 const OTHER = 'bbbbbbbb-2222-4333-8444-555555555555';
 const neighbour = (hostUuid = SUSPECT, hostKeys = ['ssh-ed25519 AAAA']): FenceNeighbour => ({
   hostUuid,
-  addresses: ['10.0.0.1'],
+  addresses: ['10.0.0.1', '192.168.122.1'],
   sshPort: 22,
   username: 'root',
   hostKeys,
@@ -25,19 +25,24 @@ interface Rig {
 function rig(programs: (FakeProgram | 'refused')[]): Rig {
   const clock = new VirtualClock();
   const dialer = dialerTo(programs, clock);
-  const lines = makeFenceLines({ clock, random: seededRandom(3), log: silentLogger, dialer });
+  const lines = makeFenceLines({
+    ...{ clock, random: seededRandom(3), log: silentLogger, dialer },
+    ownAddresses: async () => ['10.0.0.2', '192.168.122.1'],
+  });
   return { clock, lines, dialer, state: () => lines.states()[0] };
 }
 
 test('F27: a line is laid, pinged and told', async () => {
   const program = new FakeProgram();
-  const { clock, lines, state } = rig([program]);
+  const { clock, lines, dialer, state } = rig([program]);
   lines.set([neighbour()]);
   expect(state()).toMatchObject({ hostUuid: SUSPECT, state: 'connecting' });
   expect(lines.lineTo(SUSPECT)).toBeUndefined();
   await clock.advance(60_000);
   expect(state()).toMatchObject({ state: 'standing', roundTripMs: 0 });
   expect(program.given[0]).toBe('fenceline-peer 1');
+  // The address that this host has, too, is left out.
+  expect(dialer.dialedTo).toEqual([['10.0.0.1']]);
   const pings = program.given.filter((line) => line.startsWith('ping '));
   expect(pings.length).toBeGreaterThan(4);
   expect(pings.length).toBeLessThan(10);

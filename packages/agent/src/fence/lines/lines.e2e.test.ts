@@ -36,7 +36,7 @@ const access = fileFenceAccess({
 const clock = systemClock;
 const random = systemRandom;
 const dialer = ssh2Dialer({ clock, privateKey: () => access.privateKey() });
-const lines = makeFenceLines({ clock, random, log: silentLogger, dialer });
+const lines = makeFenceLines({ clock, random, log: silentLogger, dialer, ownAddresses: async () => ['10.77.1.12'] });
 const peer = makePeerFence({
   ...{ clock, random, log: silentLogger, dialer, lines, signs: systemSigns(clock) },
   own: { hostUuid: async () => '${H2}', addresses: async () => ['10.77.1.12', '10.77.2.12'] },

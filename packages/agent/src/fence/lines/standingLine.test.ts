@@ -88,6 +88,45 @@ test('F22: what comes behind the last line takes it back', async () => {
   expect(line.isFree).toBe(false);
 });
 
+test('F22: what comes behind the last line takes it back, also where the program ended well', async () => {
+  const { program, give } = stand();
+  program.answers = (head, vms) => {
+    for (const line of [...wholeAnswer(head, vms), 'and one more thing']) program.say(line);
+    program.finish({ kind: 'exit', code: 0 });
+    return [];
+  };
+  const one = order(1);
+  expect(outcome(one, await give(one))).toBe('noNonce');
+});
+
+test('F27: a program that ends after its whole answer has answered', async () => {
+  const { program, line, give } = stand();
+  program.answers = (head, vms) => {
+    for (const said of wholeAnswer(head, vms)) program.say(said);
+    program.finish({ kind: 'exit', code: 0 });
+    return [];
+  };
+  const one = order(1);
+  expect(outcome(one, await give(one))).toBe('nothingFound');
+  expect(line.isFree).toBe(false);
+});
+
+test('F27: a pong to another ping is one that nobody asked for', async () => {
+  const { program, line } = stand();
+  program.mute = true;
+  const ping = line.ping('ab'.repeat(16), 1_000);
+  program.say(`pong ${'cd'.repeat(16)} host=${SUSPECT} boot=b-1 pidns=4`);
+  await expect(ping).rejects.toThrow('nobody had asked for');
+});
+
+test('F25: an order may be answered at length, as its own limit says', async () => {
+  const { program, give } = stand();
+  const found = Array.from({ length: 200 }, (_, n) => `pid ${VM_A} ${n + 1} 1234 epoch=7`);
+  program.answers = (head, vms) => [...found, ...wholeAnswer(head, vms)];
+  const one = order(1);
+  expect(outcome(one, await give(one))).toBe('confirmedDead');
+});
+
 test('F29a: a refused order ends that line, with its reason', async () => {
   const { program, line, give } = stand();
   program.answers = () => ['refused bad-order-token not one of this host'];

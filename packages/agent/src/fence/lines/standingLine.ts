@@ -17,6 +17,8 @@ export class StandingLine {
   /** Settles with the reason when the line is worth nothing any more. Never rejects. */
   readonly over: Promise<string>;
   #why: string | undefined;
+  /** It said something that nobody had asked for. */
+  #spoilt = false;
   #settle!: (why: string) => void;
   #ping: { nonce: string; answered(pong: Pong): void; failed(error: Error): void } | undefined;
   #order: { reader: AnswerReader; settled(): void } | undefined;
@@ -71,9 +73,8 @@ export class StandingLine {
     try {
       await withLimit({ clock, ms: limitMs, what: 'fence line', signal }, () => ended);
       await turn();
-      if (reader.answer.end !== undefined && this.#why === undefined) return done(reader);
       // safety: F22: what came behind the last line takes it back
-      delete reader.answer.end;
+      if (this.#spoilt) delete reader.answer.end;
       return { answer: reader.answer, end: await this.#endOf(reader) };
     } catch (error) {
       if (error instanceof TimeoutError) return { answer: reader.answer, end: undefined };
@@ -101,7 +102,7 @@ export class StandingLine {
     this.#settle(why);
   }
 
-  /** A refusal is a word of the program's own; else the line broke. */
+  /** A refusal is a word of the program's own; a line that stands has not ended; else how it broke. */
   async #endOf(reader: AnswerReader): Promise<SessionEnd | undefined> {
     if (reader.answer.refused !== undefined) return undefined;
     return this.#why === undefined ? undefined : this.session.ended;
@@ -130,6 +131,7 @@ export class StandingLine {
     const isOpen = order !== undefined && order.reader.answer.end === undefined;
     // safety: F27: a line that nobody asked for: who knows what the next one would be about
     if (!isOpen || pong !== undefined) {
+      this.#spoilt = true;
       this.close('it said something that nobody had asked for');
       return;
     }
@@ -137,10 +139,6 @@ export class StandingLine {
     const { end, refused } = order.reader.answer;
     if (end !== undefined || refused !== undefined) order.settled();
   }
-}
-
-function done({ answer }: AnswerReader): OrderResult {
-  return { answer, end: undefined };
 }
 
 /** Lets what has arrived already be read: it may take back what came before it. */
