@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "procfs.h"
+#include "same.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,14 @@ static void check_procfs(void) {
   CHECK(fdinfo_flags("pos:\t0\nflags:\t0100002\nmnt_id:\t1\n", 32, &flags) && (flags & 3) == 2);
   CHECK(!fdinfo_flags("pos:\t0\nflags:\t01000", 19, &flags));
   CHECK(!fdinfo_flags("", 0, &flags));
+  uint64_t inode, device;
+  int64_t mount;
+  static const char INFO[] = "pos:\t0\nflags:\t0100001\nmnt_id:\t34\nino:\t5678\n";
+  CHECK(fdinfo_identity(INFO, sizeof INFO - 1, &inode, &mount) && inode == 5678 && mount == 34);
+  CHECK(!fdinfo_identity(INFO, sizeof INFO - 12, &inode, &mount) && !fdinfo_identity("", 0, &inode, &mount));
+  static const char MOUNT[] = "34 21 259:3 /a /b rw - ext4 /dev/x rw";
+  CHECK(mountinfo_line(MOUNT, sizeof MOUNT - 1, &mount, &device) && mount == 34 && device == ((uint64_t)259 << 32 | 3));
+  CHECK(!mountinfo_line(MOUNT, 9, &mount, &device) && !mountinfo_line("x", 1, &mount, &device));
   static const char OWNED[] = " 0: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0 0 0 4711 1 x", GONE_[] = " 0: a b 04 0:0 00:0 0 0 0 0 1 x",
                     WAITS[] = " 0: a b 06 0:0 00:0 0 0 0 0 1 x";
   CHECK(tcp_line_drained(OWNED, sizeof OWNED - 1) && !tcp_line_drained(GONE_, sizeof GONE_ - 1));

@@ -57,6 +57,8 @@ void drains_hear(struct table *t, const struct report *r) {
   /* safety: F21a: only a flush that succeeded is a drain */
   bool ok = r->rc == 0 && keep_real(t, d, r->text, &changed);
   t->disk[d].drained = ok ? DRAIN_SYNCED : DRAIN_NO;
+  changed |= t->disk[d].identity.inode != r->identity.inode || t->disk[d].identity.device != r->identity.device;
+  t->disk[d].identity = r->identity;
   /* safety: F20a: writers were looked for by another name */
   if (changed) t->vm[v].scanned = false;
 }

@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "procfs.h"
+#include "same.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static const struct { const char *text; size_t length; } corpus[] = {
   SEED("42 (a) b (c) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 0 987 1 2\n"),
   SEED("pos:\t0\nflags:\t0100002\nmnt_id:\t1\nino:\t5\n"),
   SEED("  0: 0100007F:1F90 0100007F:C350 04 00000000:00000000 00:00000000 00000000 0 0 0 1 0 100 0 0 10 0"),
+  SEED("34 21 259:3 /a /b rw - ext4 /dev/x rw"),
   SEED("/usr/bin/qemu-system-x86_64\0-name\0guest=web,x=on\0-uuid\0" VM "\0-fw_cfg\0name=opt/org.fenceline/run,string=42\0-chardev\0path=/x/domain-5-web/m\0"),
   SEED("/usr/bin/swtpm\0socket\0--tpmstate\0dir=/var/lib/libvirt/swtpm/" VM "/tpm2\0"),
   SEED("virtiofsd\0--socket=/var/lib/libvirt/qemu/domain-3-web/fs0\0"),
@@ -68,6 +70,10 @@ static void run(struct order *order, const char *text, size_t n) {
   order_head(order, text, n);
   stat_parse(text, n, &stat_line);
   fdinfo_flags(text, n, &flags);
+  uint64_t inode, device;
+  int64_t mount;
+  fdinfo_identity(text, n, &inode, &mount);
+  mountinfo_line(text, n, &mount, &device);
   tcp_line_drained(text, n);
   attribute(text, n, &named);
   is_name_of_side(named.side_name, named.guest);

@@ -9,20 +9,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BELL = 0xffffffff, EVENTS = 64 };
-static int waiting = -1, bell_file = -1;
+enum { BELL = 0xffffffff, EVENTS = 64, OTHER_FILES = 64, MOST_FILES = 8192 };
+static int waiting = -1, handles_left;
 
 static void allow_files(void) {
-  struct rlimit limit;
+  struct rlimit limit = {1024, 1024};
   /* A handle for each process of 500 VMs; 1,024 files is what a login allows. */
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MOST_FILES) {
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < MOST_FILES ? limit.rlim_max : MOST_FILES;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  }
+  /* safety: F21: handles never take the files that a look needs, or no look would ever be whole again */
+  handles_left = (limit.rlim_cur < MOST_FILES ? (int)limit.rlim_cur : MOST_FILES) - OTHER_FILES;
 }
 bool handles_begin(int bell) {
   struct epoll_event event = {EPOLLIN, {.u64 = (uint64_t)BELL}};
   allow_files();
-  bell_file = bell;
   waiting = epoll_create1(EPOLL_CLOEXEC);
   return waiting >= 0 && epoll_ctl(waiting, EPOLL_CTL_ADD, bell, &event) == 0;
 }
@@ -39,22 +42,26 @@ static int open_exactly(int pid, uint64_t start) {
 }
 int handle_open(int pid, uint64_t start, uint32_t index) {
   struct epoll_event event = {EPOLLIN | EPOLLONESHOT, {.u64 = index}};
-  int handle = open_exactly(pid, start);
-  if (handle >= 0 && epoll_ctl(waiting, EPOLL_CTL_ADD, handle, &event) != 0) {
+  int handle = handles_left > 0 ? open_exactly(pid, start) : -1;
+  if (handle < 0) return -1;
+  if (epoll_ctl(waiting, EPOLL_CTL_ADD, handle, &event) != 0) {
     close(handle);
     return -1;
   }
+  handles_left--;
   return handle;
 }
 void handle_close(int handle) {
-  if (handle >= 0) close(handle);
+  if (handle < 0) return;
+  close(handle);
+  handles_left++;
 }
 void handle_kill(int handle, int pid, uint64_t start) {
   int own = handle >= 0 ? handle : open_exactly(pid, start);
   if (own >= 0) syscall(SYS_pidfd_send_signal, own, SIGKILL, NULL, 0);
   /* safety: F20: without a handle: is_dead has just seen that this number still has its starttime */
   else if (!is_dead(pid, start)) kill(pid, SIGKILL);
-  if (own != handle) handle_close(own);
+  if (own >= 0 && own != handle) close(own);
 }
 
 void handles_wait(int wait_ms, void (*died)(void *context, uint32_t index), void *context) {

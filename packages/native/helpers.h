@@ -2,13 +2,12 @@
 // Helper processes, made at set-up: only they start virsh or touch the VMs' storage and the state disk.
 // The main process gives them work through shared memory and never waits for one without limit.
 #include "order.h"
+#include "same.h"
 
 enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, ASK_FILES = 4, MAX_WORDS = 120000 };
 enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST };
 
 struct options { char run[2048], state[2048], uri[1024], virsh[2048]; bool tokens; int64_t idle_ms; };
-/** What a flushed disk is, whatever name it goes by: a file's device and inode (0: not told). */
-struct identity { uint64_t device, inode; };
 struct report {
   enum job job;
   int rc;

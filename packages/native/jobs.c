@@ -53,6 +53,7 @@ static int flush(const struct workshop *w, struct slot *s) {
   bool ok = n > 0 && (size_t)n < sizeof s->text - 1 && fstat(file, &about) == 0 && fdatasync(file) == 0;
   if (ok && S_ISBLK(about.st_mode)) ok = ioctl(file, BLKFLSBUF, 0) == 0;
   else if (s->job == JOB_FLUSH_BLOCK) ok = false;
+  if (ok && S_ISREG(about.st_mode)) same_identify(file, &s->identity);
   close(file);
   return ok ? 0 : 1;
 }

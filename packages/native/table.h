@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "procfs.h"
+#include "same.h"
 
 enum role { ROLE_QEMU, ROLE_SIDE, ROLE_START };
 enum drained { DRAIN_NONE, DRAIN_QUEUED, DRAIN_RUNS, DRAIN_SOCKETS, DRAIN_SYNCED, DRAIN_DIRECT, DRAIN_NO };
@@ -25,7 +26,11 @@ struct vm_state {
   uint32_t told_at;
   char name[MAX_NAME];
 };
-struct disk_state { enum drained drained; uint32_t turn, real; /* real name in table.names; 0: as sent */ };
+struct disk_state {
+  enum drained drained;
+  uint32_t turn, real; /* real name in table.names; 0: as sent */
+  struct identity identity;
+};
 struct writer { int pid; uint32_t vm, disk; char comm[64]; };
 struct key { int pid; uint64_t start; };
 

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "helpers.h"
 #include "memory.h"
+#include "names.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -11,48 +12,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_NAMES = 131072, MAX_SEEN = 65536, FIRST_SEEN = 8192, ROUNDS = 30, TASK_ROUNDS = 5 };
+enum { MAX_SEEN = 65536, FIRST_SEEN = 8192, ROUNDS = 30, TASK_ROUNDS = 5 };
 
-/** Names of the disks' sources → index into `entries`, by hash. */
-struct entry { uint32_t disk, next; const char *name; };
-static struct entry entries[2 * MAX_ALL_DISKS + 1];
-static uint32_t heads[MAX_NAMES], entry_count, head_count = 1;
 static struct key seen_before[MAX_SEEN];
 static uint32_t seen_room, seen_slots;
 static const char *witness_name;
 static bool saw_witness, voided;
 
-static uint32_t hash_of(const char *text) {
-  uint32_t h = 2166136261u;
-  for (; *text; text++) h = (h ^ (unsigned char)*text) * 16777619u;
-  return h & (head_count - 1);
-}
-static void add_name(uint32_t disk, const char *name) {
-  uint32_t h = hash_of(name);
-  entries[++entry_count] = (struct entry){disk, heads[h], name};
-  heads[h] = entry_count;
-}
 bool writers_room(struct size size) {
-  uint32_t wanted = head_count < 1024 ? 1024 : head_count;
-  while (wanted < size.disks * 2 && wanted < MAX_NAMES) wanted *= 2;
   if (seen_room == 0) {
     if (!memory_ready(seen_before, FIRST_SEEN * sizeof *seen_before)) return false;
     seen_room = FIRST_SEEN;
   }
-  if (!memory_ready(heads, wanted * sizeof *heads) || !memory_ready(entries, (2 * (size_t)size.disks + 1) * sizeof *entries))
-    return false;
-  head_count = wanted;
-  return true;
-}
-static void collect_names(const struct table *t) {
-  memset(heads, 0, head_count * sizeof *heads);
-  entry_count = 0;
-  for (uint32_t d = 0; d < t->order->all_disks; d++) {
-    const struct disk *disk = &t->order->disk[d];
-    if (!t->vm[disk->vm].scanning || disk->kind == KIND_RBD || disk->kind == KIND_NETWORK) continue;
-    add_name(d, disk_path(t->order, d));
-    if (t->disk[d].real) add_name(d, t->names + t->disk[d].real);
-  }
+  return names_room(size);
 }
 
 static void note_writer(struct table *t, uint32_t disk, int pid, const char *comm) {
@@ -87,8 +59,34 @@ static bool hit(struct table *t, uint32_t disk, int pid, const char *fdinfo) {
   return true;
 }
 static bool compare(struct table *t, int pid, const char *name, const char *fdinfo) {
-  for (uint32_t e = heads[hash_of(name)]; e; e = entries[e].next)
-    if (strcmp(entries[e].name, name) == 0 && !hit(t, entries[e].disk, pid, fdinfo)) return false;
+  uint32_t disk;
+  for (uint32_t at = names_next(name, 0, &disk); at; at = names_next(name, at, &disk))
+    if (!hit(t, disk, pid, fdinfo)) return false;
+  return true;
+}
+/** Can a name be that of a file on a storage? Devices are known by their names. */
+static bool may_be_file(const char *name) {
+  static const char *const others[] = {"/dev/", "/proc/", "/sys/", "/memfd:"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strncmp(name, others[i], strlen(others[i])) == 0) return false;
+  return true;
+}
+/** The same file under another name. False: somebody may have been missed. */
+static bool compare_inode(struct table *t, int pid, const char *fdinfo) {
+  char text[1024], mounts[40];
+  size_t n;
+  uint64_t inode, device;
+  int64_t mount;
+  unsigned flags;
+  if (read_text(fdinfo, text, sizeof text, &n) != SEEN) return errno == ENOENT || errno == ESRCH;
+  if ((fdinfo_flags(text, n, &flags) && (flags & 3) == 0) || !fdinfo_identity(text, n, &inode, &mount)) return true;
+  snprintf(mounts, sizeof mounts, "/proc/%d/mountinfo", pid);
+  uint32_t disk;
+  for (uint32_t at = names_next_inode(t, inode, 0, &disk); at; at = names_next_inode(t, inode, at, &disk)) {
+    /* safety: F20a: a mount that can't be asked for may be that of the disk */
+    if (mount_device(mounts, mount, &device) && device != t->disk[disk].identity.device) continue;
+    if (!hit(t, disk, pid, fdinfo)) return false;
+  }
   return true;
 }
 static bool look_at_file(struct table *t, int pid, const char *directory, int fd) {
@@ -106,7 +104,7 @@ static bool look_at_file(struct table *t, int pid, const char *directory, int fd
     saw_witness |= strcmp(name, witness_name) == 0;
     return true;
   }
-  if (!compare(t, pid, name, info)) return false;
+  if (!compare(t, pid, name, info) || (may_be_file(name) && !compare_inode(t, pid, info))) return false;
   size_t cut = sizeof GONE_FILE - 1;
   if ((size_t)n <= cut || strcmp(name + (size_t)n - cut, GONE_FILE) != 0) return true;
   name[(size_t)n - cut] = 0;
@@ -236,8 +234,8 @@ static bool look_at_loop(struct table *t, const char *device) {
   if (n > 0 && name[n - 1] == '\n') n--;
   name[n] = 0;
   for (int i = 0; i < 2; i++) {
-    for (uint32_t e = heads[hash_of(name)]; e; e = entries[e].next)
-      if (strcmp(entries[e].name, name) == 0) note_writer(t, entries[e].disk, 0, device);
+    uint32_t disk;
+    for (uint32_t at = names_next(name, 0, &disk); at; at = names_next(name, at, &disk)) note_writer(t, disk, 0, device);
     if (n <= 10 || strcmp(name + n - 10, " (deleted)") != 0) break;
     name[n - 10] = 0;
   }
@@ -276,7 +274,7 @@ bool writers_scan(struct table *t, const char *witness) {
   bool somebody_new = true;
   memset(seen_before, 0, seen_room * sizeof *seen_before);
   seen_slots = 0, saw_witness = voided = false, witness_name = witness;
-  collect_names(t);
+  names_collect(t);
   forget_writers(t);
   for (int round = 0; somebody_new; round++) {
     /* safety: F20a: if there is always somebody new, not everybody was seen */

@@ -1,11 +1,13 @@
 // Faults for the dynamic build by LD_PRELOAD. What fails, where, how, and from when on:
 //   INJECT_CALL  open | readlink | fdatasync | getdents | clock | madvise | pidfd_open | cut (a read gets
-//                INJECT_DO bytes and no more, as where memory is short)
+//                INJECT_DO bytes and no more, as where memory is short) | readerror
 //   INJECT_PATH  the path begins so (calls on a descriptor: the path of what it shows)
 //   INJECT_EXACT=1  the path is exactly that
 //   INJECT_END   the path ends so
 //   INJECT_DO    a number (errno), hang, empty (getdents: end of the list), gate (touch $INJECT_DIR/at,
 //                then wait for $INJECT_DIR/go, once), slow-first (success after 0.6 s; calls begun meanwhile: EIO after 0.9 s)
+//   INJECT_NTH   only this call of those that fit, counted from 1, in each process
+//   INJECT_FLUSHED  a file that is made at the first flush
 //   INJECT_WHEN  only while this file is there
 //   INJECT_LOG   a line for each flush of INJECT_PATH and each scan (a look at the witness)
 #define _GNU_SOURCE 1
@@ -51,7 +53,9 @@ static int gate(void) {
 }
 /** 1: the call fails with errno. */
 static int fault(const char *call, const char *path) {
-  if (!fits(call, path)) return 0;
+  static int count;
+  const char *nth = getenv("INJECT_NTH");
+  if (!fits(call, path) || (nth && ++count != atoi(nth))) return 0;
   const char *what = getenv("INJECT_DO"), *d = getenv("INJECT_DIR");
   char first[4200];
   if (strcmp(what, "hang") == 0) for (;;) nap(1000);
@@ -92,13 +96,16 @@ ssize_t readlink(const char *path, char *to, size_t room) {
   return n;
 }
 int fdatasync(int fd) {
-  const char *path = path_of(fd);
+  const char *path = path_of(fd), *flushed = getenv("INJECT_FLUSHED");
+  int mark = flushed ? (int)syscall(SYS_openat, AT_FDCWD, flushed, O_WRONLY | O_CREAT, 0600) : -1;
+  if (mark >= 0) close(mark);
   if (fault("fdatasync", path)) return -1;
   if (getenv("INJECT_PATH") && strncmp(path, getenv("INJECT_PATH"), strlen(getenv("INJECT_PATH"))) == 0) note("flush\n");
   return (int)syscall(SYS_fdatasync, fd);
 }
 ssize_t read(int fd, void *to, size_t room) {
   const char *call = getenv("INJECT_CALL");
+  if (call && strcmp(call, "readerror") == 0 && fault("readerror", path_of(fd))) return -1;
   size_t most = call && strcmp(call, "cut") == 0 && fits("cut", path_of(fd)) ? (size_t)atoi(getenv("INJECT_DO")) : room;
   return syscall(SYS_read, fd, to, room < most ? room : most);
 }

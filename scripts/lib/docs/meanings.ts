@@ -59,13 +59,13 @@ export const agentMeanings: Meanings = {
     'Addresses at which others reach this host, at most 16; empty: all of its own but loopback.',
   'host.authorizedKeys': "Gets the siblings' restricted entries; other people's lines stay.",
   'host.sshKeyDir': "Holds the `ssh_host_*_key.pub` of this host's sshd.",
-  'libvirt.uri': 'Leave it: the fence program knows `qemu:///system` only.',
+  'libvirt.uri': 'Leave it: other drivers and other hosts’ libvirt are not supported.',
   'libvirt.virsh': 'The program.',
   'libvirt.timeoutMs': 'One question to libvirt.',
   'log.level': 'What is logged.',
   'log.file': 'Besides standard error.',
   stateDir:
-    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. The installed fence program carries it.',
+    'Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. Siblings’ entries in `authorized_keys` carry it.',
   runDir:
-    'On a tmpfs, gone with the boot: runs, grants, barriers. The installed fence program carries it.',
+    'On a tmpfs, gone with the boot: runs, grants, barriers, the fence program. Siblings’ entries in `authorized_keys` carry it.',
 };

@@ -144,6 +144,18 @@ onProgram('native', 'a fence line', (play) => {
     );
   });
 
+  test('F17, F21: a daemon of libvirt that was ended for one order is not taken for ended in the next', async () => {
+    const { out } = await play({
+      virsh: 'hang',
+      script: `${LINE}; begin; DEADLINE=1500 ask 7 ${DISK}; hear end
+        ( exec -a /usr/sbin/libvirtd bash -c "printf libvirtd >/proc/\\$\\$/comm; $SPIN" ) & DAEMON=$!
+        until [[ $(cat /proc/$DAEMON/comm) == libvirtd && $(tr '\\0' ' ' </proc/$DAEMON/cmdline) == */libvirtd* ]]; do sleep 0.01; done
+        DEADLINE=2500 ask 7 ${DISK}; hear end; alive $DAEMON daemon`,
+    });
+    expect(linesOf(out, 'verdict')).toHaveLength(2);
+    expect(out.at(-1)).toBe('gone daemon');
+  });
+
   test('F29a: each order on a line needs a token of its own; a refusal ends the line', async () => {
     const { out } = await play({
       script: `mkdir run/tokens; touch run/tokens/${TOKEN}; WORDS=--tokens; ${LINE}; begin

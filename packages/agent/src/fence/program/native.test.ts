@@ -36,7 +36,7 @@ onProgram('native', 'what it asks of the kernel', (play) => {
       virsh: 'running',
       script: `
         qemu -uuid $VM; mkdir run/runs run/grants; echo "7 $LAST $(starttime $LAST)" >run/runs/$VM
-        { DEADLINE=15000 order 7 ${DISK} disk=rbd:pool/image; } >order.txt
+        { DEADLINE=15000 GRACE=1500 order 7 ${DISK} disk=rbd:pool/image; } >order.txt
         strace -f -qq -s 300 -e trace=%process,%file,%memory,memfd_create,fdatasync,write -o trace $PROGRAM <order.txt
         echo "run $PWD/run"; cat trace`,
     });
@@ -92,6 +92,40 @@ onProgram('native', 'what it asks of the kernel', (play) => {
     expect(kib('locked')).toBeGreaterThan(1_024);
     // Some containers let nobody lower it.
     expect(out).toContain(`oom ${linesOf(out, 'may').length > 0 ? -1000 : 0}`);
+  });
+
+  test.each([
+    ['ln img other; exec 3>>other', 'other-writer', 'a hard link'],
+    [
+      'mkdir m; mount --bind . m; exec 3>>m/img',
+      'other-writer',
+      'a bind mount, in a mount namespace of its own',
+    ],
+    ['ln img other; exec 3<other', 'dead', 'a reader'],
+    ['cp img other; exec 3>>other', 'dead', 'another file'],
+    [
+      'mkdir m; mount -t tmpfs t m; : >m/a; until [[ $(stat -c %i m/a) -ge 9 ]]; do rm m/a; : >m/a; done; exec 3>>m/a',
+      'dead',
+      'a file of another file system',
+    ],
+  ])('F20a: a writer by another name: %s: %s (%s)', async (opens, verdict) => {
+    const { out } = await play({
+      script: `unshare --mount bash -c '${opens}; exec -a backup bash -c "$1"' _ "$SPIN" & LAST=$!
+        until [[ $(readlink /proc/$LAST/fd/3) == /* ]]; do sleep 0.01; done
+        fence 7 ${DISK}; echo $LAST`,
+    });
+    expect(verdictOf(out)).toBe(verdict);
+    expect(linesOf(out, 'writer')).toHaveLength(verdict === 'dead' ? 0 : 1);
+  });
+
+  test('F21: handles of many processes leave the files that a look needs', async () => {
+    const { out } = await play({
+      script: `for i in {1..40}; do ( exec -a qemu-system-x86_64 bash -c "$SPIN" -uuid $VM ) & done; sleep 0.4
+        ulimit -n 50; fence 7 ${DISK}; ps -e -o args= | grep -c '^[q]emu-system'`,
+    });
+    expect(linesOf(out, 'pid').length).toBeGreaterThanOrEqual(40);
+    expect(verdictOf(out)).toBe('dead');
+    expect(out.at(-1)).toBe('0');
   });
 
   test('F35: the records of many VMs come from one list: a newer run is left alone', async () => {

@@ -16,7 +16,7 @@ onBothPrograms('the fence program: whose process is it, and is it dead', (play) 
       virsh: 'running',
       script: `
         qemu -uuid $VM; export FENCELINE_LIBVIRT_URI=test:///x
-        fence 7 ${DISK}; grep destroy virsh.log`,
+        GRACE=1500 fence 7 ${DISK}; grep destroy virsh.log`,
     });
     expect(out.slice(-2)).toEqual([expect.stringMatching(/^end /), '-q -c test:///x destroy 5']);
     expect(verdictOf(out)).toBe('dead');
