@@ -1,6 +1,6 @@
 export { fenceAgentProgram, Lab, type LabDisk, type LabOptions } from './client.js';
 export { checkDisk, type DiskCheck, type Writer } from './disk/checkDisk.js';
-export { HostHandle, NodeHandle, type ExecOptions } from './hostHandle.js';
+export { enterCommand, HostHandle, NodeHandle, type ExecOptions } from './hostHandle.js';
 export { LabError } from './labError.js';
 export { domainXml, type Acceleration, type DomainOptions } from './plan/domainXml.js';
 export { faultList, parseFault, type Fault } from './plan/faults.js';
@@ -10,3 +10,4 @@ export type { LabStatus, NodeStatus, PowerDeviceMode, ServiceRequest } from './r
 export type { RunResult } from './run.js';
 export { Vms } from './vms.js';
 export { FencelineCluster, type ClusterOptions } from './cluster/cluster.js';
+export { Authority, type Identity, type Subject } from './cluster/authority.js';

@@ -87,8 +87,11 @@ export async function overLogin(
       signal,
     });
     attempt.stages = [...dialed.stages];
-    if (dialed.ok) await giveOrder(ports, { job, attempt, session: dialed.session }, signal);
-    else {
+    if (dialed.ok) {
+      // Nobody asks for them any more, and the programs that look cost the order its time.
+      noSigns.abort(new Error('the login succeeded'));
+      await giveOrder(ports, { job, attempt, session: dialed.session }, signal);
+    } else {
       const silent = dialed.failure === 'hostUnreachable' || dialed.failure === 'connectTimeout';
       attempt.evidence = { kind: 'noSession', failure: dialed.failure, signs: undefined };
       if (silent) attempt.evidence.signs = await signs;

@@ -134,6 +134,19 @@ const context: CallContext = {
 };
 
 describe('one VM', () => {
+  test('F23: a login that succeeded ends the look for signs of life, however long the order takes', async () => {
+    let looks = 0;
+    const { fence } = make({
+      dial: connected(() => 'silent'),
+      looks: async ({ addresses }) => {
+        looks += 1;
+        return addresses.map(silentSigns);
+      },
+    });
+    expect(await fence.fenceVm(command(), context)).toMatchObject({ outcome: 'deadline' });
+    expect(looks).toBe(0);
+  });
+
   test('F22, F24: dead with its record, and exactly one of the three', async () => {
     const { fence } = make();
     const rsp = await fence.fenceVm(command(), context);

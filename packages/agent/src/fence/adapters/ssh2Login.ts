@@ -9,6 +9,7 @@ import { failureOfErrno } from './connectFirst.js';
 import { deferred } from './deferred.js';
 import { isPinned, pinnedTypes } from './hostKeys.js';
 import type { ProgramText } from './programText.js';
+import { promptSocket, type PromptSocket } from './promptSocket.js';
 
 /** What the forced command replaces; seen only by a host that lacks the restricted entry. */
 const COMMAND = 'fenceline-fence';
@@ -38,6 +39,7 @@ interface LoginOptions {
 export function startLogin(socket: Socket, options: LoginOptions): Login {
   const { target, access, mark, maxOutputBytes } = options;
   const client = new ssh2.Client();
+  const prompt = promptSocket(socket);
   const { promise: result, resolve } = deferred<Awaited<Login['result']>>();
   let phase: DialFailureKind = 'noBanner';
   let wrongHostKey = false;
@@ -59,7 +61,7 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
     phase = 'channelClosed';
     mark('auth');
     const command = access.kind === 'login' ? access.program.command : COMMAND;
-    exec(client, command, (channel) => {
+    exec({ client, prompt, command }, (channel) => {
       if (channel === undefined) {
         settle(phase);
         return;
@@ -91,15 +93,37 @@ export function startLogin(socket: Socket, options: LoginOptions): Login {
   };
 }
 
+/** Packets that only carry an acknowledgement, per login; one is enough if data comes in one piece. */
+const MAX_ACKNOWLEDGEMENTS = 3;
+
 function exec(
-  client: Client,
-  command: string,
+  { client, prompt, command }: { client: Client; prompt: PromptSocket; command: string },
   done: (channel: ClientChannel | undefined) => void,
 ): void {
   try {
-    client.exec(command, (error, channel) => done(error === undefined ? channel : undefined));
+    client.exec(command, (error, channel) => {
+      acknowledging.stop();
+      done(error === undefined ? channel : undefined);
+    });
   } catch {
     done(undefined);
+    return;
+  }
+  // sshd tells of the key's options before it confirms the channel, and waits for the acknowledgement.
+  // This one asks for nothing back, and is true: the login is for one session.
+  const acknowledging = prompt.answerData(() => noMoreSessions(client), MAX_ACKNOWLEDGEMENTS);
+}
+
+/** Without a callback, which the types of ssh2 demand, no reply is asked for. */
+interface OneWay {
+  openssh_noMoreSessions(): unknown;
+}
+
+function noMoreSessions(client: Client): void {
+  try {
+    (client as unknown as OneWay).openssh_noMoreSessions();
+  } catch {
+    // The connection has ended; its own event tells.
   }
 }
 
