@@ -11,7 +11,7 @@
 
 static char waiting[1048576], line[8192];
 static size_t filled, room = 4096;
-static bool closed;
+static bool closed, guests;
 
 /** A pipe that polls as writable takes this much without blocking (PIPE_BUF). */
 enum { PIECE = 4096 };
@@ -44,10 +44,11 @@ void answer_flush(int64_t until) {
 }
 bool answer_given(void) { return filled == 0 && !closed; }
 void answer_close(void) {
-  shutdown(1, SHUT_WR); /* a socket is open as long as its other number is */
+  /* A guest's socket is open as long as its other number is; any other output may be shared. */
+  if (guests) shutdown(1, SHUT_WR);
   close(1);
 }
-void answer_forget(void) { filled = 0, closed = false; }
+void answer_to_guest(void) { filled = 0, closed = false, guests = true; }
 
 void say(const char *format, ...) {
   va_list values;

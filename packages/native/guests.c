@@ -48,7 +48,7 @@ static void work(struct session *s, int listener, bool (*begin)(struct session *
   do {
     face(-1, null_file);
     face(await_guest(listener), null_file);
-    input_forget(), answer_forget();
+    input_forget(), answer_to_guest();
   } while (session_receive(s));
 }
 
