@@ -17,7 +17,9 @@ import { fileHook } from './fileHook.js';
 import { fileProtectedLists } from './fileProtectedLists.js';
 
 let home = '';
-beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'hook-files-'))));
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'hook-files-'));
+});
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const room = (name: string): Buffer =>
