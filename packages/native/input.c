@@ -12,9 +12,11 @@ static size_t filled, given, total;
 
 enum { STEP = 65536 };
 
+static size_t ready;
+
+bool input_room(void) { return memory_grow(buffer, &ready, STEP); }
 /** How much can be read now; 0: memory is short. */
 static size_t space(void) {
-  static size_t ready;
   size_t wanted = filled + STEP < sizeof buffer ? filled + STEP : sizeof buffer;
   memory_grow(buffer, &ready, wanted);
   return (ready < wanted ? ready : wanted) - filled;

@@ -1,6 +1,8 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+/** Room for lines of an ordinary length; false: memory is short. */
+bool input_room(void);
 /** One line of standard input without its line feed, within `limit_ms`; else NULL and the words after `refused`. */
 const char *input_line(int limit_ms, size_t *length, const char **why);
 /** What follows belongs to a new order: its bound counts anew. */

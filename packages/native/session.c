@@ -51,7 +51,7 @@ bool session_room(struct session *s, struct size size) {
   if (size.disks > MAX_ALL_DISKS) size.disks = MAX_ALL_DISKS;
   if (size.text > sizeof s->order->text) size.text = sizeof s->order->text;
   struct order *o = s->order;
-  if (!memory_ready(o, offsetof(struct order, vm)) || !memory_ready(o->vm, size.vms * sizeof *o->vm) ||
+  if (!input_room() || !memory_ready(o, offsetof(struct order, vm)) || !memory_ready(o->vm, size.vms * sizeof *o->vm) ||
       !memory_ready(o->disk, size.disks * sizeof *o->disk) || !memory_ready(o->text, size.text) ||
       !table_room(&s->fence.table, size) || !look_room(size) || !writers_room(size) || !starts_room(size) ||
       !answer_room(size) || !helpers_room(size))

@@ -213,7 +213,7 @@ onProgram('dynamic', 'a fence line whose helpers hang', (play) => {
   test('F17: helpers that hang are gone from the next order, and replaced', async () => {
     const { out } = await play({
       script: `${HANGS}; touch hung; ${LINE}; begin; sleep 0.2
-        count() { ps -e -o args= | grep -c '^[^ ]*[f]enceline-fence'; }
+        count() { ps -e -o stat=,args= | grep -v '^Z' | grep -c '[/]fenceline-fence'; }
         before=$(count)
         for i in 1 2 3; do DEADLINE=700 ask 7 disk=file:$PWD/hung; hear end; done
         ask 7 ${DISK}; hear end; sleep 0.2; echo "more $(( $(count) - before ))"`,
