@@ -7,6 +7,7 @@ import {
   type LoginText,
   type SealedCredential,
 } from '@fenceline/protocol';
+import { eventually } from '../agent/agentLab.js';
 import { FenceSite, labDir, outcomeOf, type SiteVm } from './fenceSite.js';
 
 jest.setTimeout(60_000);
@@ -71,7 +72,9 @@ test('F30: a host without an entry is fenced by a password login, with barrier a
     disks: [{ source: vm.disk, drained: 'synced' }],
     hostUuid,
   });
-  expect(await host.mustExec(['virsh', 'domstate', vm.vmUuid])).toContain('shut off');
+  // The fence is over when the process is; libvirt looks for its end every 200 ms only.
+  const state = () => host.mustExec(['virsh', 'domstate', vm.vmUuid]);
+  await eventually('libvirt knows it', async () => (await state()).includes('shut off'));
   expect(await host.mustExec(['cat', `/run/fenceline/barriers/${vm.vmUuid}`])).toContain('7');
   expect(
     await host.mustExec(['find', '/root', '/etc', '/usr/local', '-newer', '/run/with-password']),
