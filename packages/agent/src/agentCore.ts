@@ -19,6 +19,8 @@ import {
 } from '@fenceline/protocol';
 import type { CredentialKeys } from './fence/credentialKeys.js';
 import { withFallback } from './fence/fallbackLogin.js';
+import type { FenceDoor } from './fence/door/fenceDoor.js';
+import type { DoorDialer } from './fence/doorDialer.js';
 import { makeLocalFence } from './fence/localFence.js';
 import { gatedDialer } from './fence/loginGate.js';
 import { fenceRoutes } from './fence/fenceRoutes.js';
@@ -63,6 +65,10 @@ export interface AgentPorts {
   orderTokens: OrderTokens;
   /** Logins to a suspect, and to neighbours. */
   dialer: SshDialer;
+  /** Through the doors of neighbours. */
+  doorDialer: DoorDialer;
+  /** This host's own one. */
+  door: FenceDoor;
   /** The fence program on this very host. */
   fenceProgram: FenceProgramRunner;
   echo: EchoCaller;
@@ -133,6 +139,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       await hook.start();
       tracker.start();
       wedges.start();
+      ports.door.start();
       open = true;
     },
     stop: async () => {
@@ -141,7 +148,7 @@ export function composeAgent(ports: AgentPorts): AgentCore {
       await Promise.all([hook.stop(), wedges.stop(), tracker.stop()]);
       const waited = new AbortController();
       const limit = sleep(ports.clock, STOP_WAIT_MS, waited.signal).catch(() => undefined);
-      await Promise.race([Promise.all([vms.idle(), lines.stop()]), limit]);
+      await Promise.race([Promise.all([vms.idle(), lines.stop(), ports.door.stop()]), limit]);
       waited.abort(new Error('stopped'));
     },
   };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   readTlsFiles,
   Releases,
@@ -8,13 +9,20 @@ import {
 } from '@fenceline/common';
 import { composeAgent, type AgentPorts } from './agentCore.js';
 import type { AgentConfig } from './config.js';
+import { detachedPrograms } from './fence/adapters/detachedPrograms.js';
 import { fileFenceAccess } from './fence/adapters/fileFenceAccess.js';
 import { fileOrderTokens } from './fence/adapters/fileOrderTokens.js';
+import { installDoor, type InstalledProgram } from './fence/adapters/installedProgram.js';
 import { localProgram } from './fence/adapters/localProgram.js';
 import { memoryCredentialKeys } from './fence/adapters/memoryCredentialKeys.js';
 import { programText } from './fence/adapters/programText.js';
 import { ssh2Dialer } from './fence/adapters/ssh2Dialer.js';
 import { systemSigns } from './fence/adapters/systemSigns.js';
+import { tlsDialer } from './fence/adapters/tlsDialer.js';
+import { makeFenceDoor } from './fence/door/doorKeeper.js';
+import { doorAddress } from './fence/door/doorRules.js';
+import { noDoor, type FenceDoor } from './fence/door/fenceDoor.js';
+import { DOOR_NAME, programFiles, type ProgramSettings } from './fence/programCommand.js';
 import { fileHook } from './hook/adapters/fileHook.js';
 import { fileProtectedLists } from './hook/adapters/fileProtectedLists.js';
 import { virshHookCaller } from './hook/adapters/virshHookCaller.js';
@@ -78,7 +86,8 @@ async function realPorts(
   });
   // Both at once, so that a first start shows what is wrong with the state directory.
   await fenceAccess.privateKey();
-  log.info('fence program installed', { ...(await fenceAccess.installProgram()) });
+  const installed = await fenceAccess.installProgram();
+  log.info('fence program installed', { ...installed });
   return {
     clock,
     random: systemRandom,
@@ -96,6 +105,8 @@ async function realPorts(
       privateKey: () => fenceAccess.privateKey(),
       program: () => programText(program),
     }),
+    doorDialer: tlsDialer(clock, tls),
+    door: await fenceDoor(config, { log, program, installed }),
     fenceProgram: localProgram({ clock, ...program }),
     echo: httpsEcho(tls),
     signs: systemSigns(clock),
@@ -125,4 +136,43 @@ function libvirtsOwn({
       probeEveryMs: hookProbeSec * 1_000,
     },
   };
+}
+
+/** The second way in; without what it needs it is said, and the host has none. */
+async function fenceDoor(
+  { fenceDoor: section, agent, tls, runDir }: AgentConfig,
+  on: { log: Logger; program: ProgramSettings; installed: InstalledProgram },
+): Promise<FenceDoor> {
+  const { log, program, installed } = on;
+  if (section.port === 0) return noDoor;
+  const why = 'this host has no second way in for siblings';
+  if (installed.kind !== 'native') {
+    log.warn(why, { reason: 'the fence program in C does not run here' });
+    return noDoor;
+  }
+  const door = await installDoor(programFiles(program, DOOR_NAME));
+  if (door === undefined) {
+    log.warn(why, { reason: `${DOOR_NAME} was not built, or does not run here` });
+    return noDoor;
+  }
+  const [inMemory, onDisk] = programFiles(program);
+  const clock = systemClock;
+  return makeFenceDoor(
+    {
+      ...{ clock, random: systemRandom, log },
+      programs: detachedPrograms(clock, runDir),
+      identityMark: async () => digestOf(readTlsFiles(tls)),
+    },
+    {
+      ...{ program, port: section.port, tls: { ca: tls.ca, cert: tls.cert, key: tls.key } },
+      address: doorAddress(section.listen, agent.listen),
+      files: { fence: installed.inMemory ? inMemory : onDisk, door },
+    },
+  );
+}
+
+function digestOf({ ca, cert, key }: TlsFiles): string {
+  const hash = createHash('sha256');
+  for (const pem of [ca, cert, key]) hash.update(pem).update('\0');
+  return hash.digest('hex');
 }

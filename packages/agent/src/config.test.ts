@@ -50,3 +50,13 @@ test.each([
 ] as const)('%s is refused', (yaml, pattern, _why) => {
   expect(problems(yaml).join('\n')).toMatch(pattern);
 });
+
+test('F27: the door: its port is not that of the agent, and its address no name', () => {
+  expect(load('').fenceDoor).toMatchObject({ port: 7071 });
+  expect(problems('fenceDoor: {port: 0, listen: "::"}')).toEqual([]);
+  expect(problems('fenceDoor: {port: 7070}').join()).toContain(
+    'fenceDoor.port must not be agent.port',
+  );
+  expect(problems('fenceDoor: {listen: localhost}').join()).toContain('fenceDoor.listen');
+  expect(problems('fenceDoor: {port: 65536}').join()).toContain('fenceDoor.port');
+});

@@ -4,6 +4,7 @@ import {
   IsArray,
   IsIn,
   IsInt,
+  IsIP,
   IsOptional,
   IsString,
   Max,
@@ -45,6 +46,14 @@ export class HostSection {
   @IsString() @MinLength(1) @MaxLength(PATH_MAX) sshKeyDir = '/etc/ssh';
 }
 
+/** The second way in for siblings: a TLS port of its own in front of the fence program (F27). */
+export class FenceDoorSection {
+  /** TCP port; 0: no door. */
+  @IsInt() @Min(0) @Max(65_535) port = 7071;
+  /** Address to listen on; absent: the agent's, if it has one only, else every address. */
+  @IsOptional() @IsIP() listen?: string = undefined;
+}
+
 /** How libvirt is asked, and where its things are. */
 export class LibvirtSection {
   @IsString() @MinLength(1) @MaxLength(256) uri = 'qemu:///system';
@@ -75,6 +84,7 @@ export class AgentConfig {
   @ValidateNested() @Type(() => AgentSection) agent = new AgentSection();
   @ValidateNested() @Type(() => TlsSection) tls = new TlsSection();
   @ValidateNested() @Type(() => HostSection) host = new HostSection();
+  @ValidateNested() @Type(() => FenceDoorSection) fenceDoor = new FenceDoorSection();
   @ValidateNested() @Type(() => LibvirtSection) libvirt = new LibvirtSection();
   @ValidateNested() @Type(() => LogSection) log = new LogSection();
   /** Survives a reboot: identity, fence key, begun epochs, barriers, the fence program. */
@@ -103,6 +113,8 @@ export function relationProblems(config: AgentConfig): string[] {
   for (const [name, value] of shared)
     if (!/^[A-Za-z0-9_.:/+@-]+$/.test(value))
       problems.push(`${name}: only letters, digits and _ . : / + @ - are allowed`);
+  if (config.fenceDoor.port === config.agent.port)
+    problems.push('fenceDoor.port must not be agent.port: the door outlives the agent');
   if (config.stateDir === config.runDir)
     problems.push('stateDir and runDir must differ: what is in runDir must not survive a reboot');
   return problems;

@@ -1,4 +1,6 @@
 export * from './agentCore.js';
+export * from './fence/door/fenceDoor.js';
+export * from './fence/doorDialer.js';
 export * from './fence/orderTokens.js';
 export * from './fence/programSession.js';
 export * from './fence/signsOfLife.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '@fenceline/common';
-import type { Dialed, ProgramSession, SessionEnd, SshDialer } from '../src/index.js';
+import type { Dialed, DoorDialer, ProgramSession, SessionEnd, SshDialer } from '../src/index.js';
 
 export const SUSPECT = 'aaaaaaaa-2222-4333-8444-555555555555';
 export const VM_A = '11111111-2222-4333-8444-555555555555';
@@ -106,15 +106,20 @@ export function wholeAnswer(head: string, vms: readonly string[]): string[] {
 export function dialerTo(
   programs: (FakeProgram | 'refused')[],
   clock?: Clock,
-): SshDialer & { dialedAtMs: number[]; dialedTo: (readonly string[])[] } {
+): SshDialer &
+  DoorDialer & { dialedAtMs: number[]; ports: number[]; dialedTo: (readonly string[])[] } {
   const dialedAtMs: number[] = [];
+  const ports: number[] = [];
   const dialedTo: (readonly string[])[] = [];
   return {
     dialedAtMs,
+    ports,
     dialedTo,
-    dial: async ({ addresses }): Promise<Dialed> => {
+    dial: async (target: { addresses: readonly string[]; port: number }): Promise<Dialed> => {
+      const { addresses, port } = target;
       dialedTo.push(addresses);
       dialedAtMs.push(clock?.monotonicMs() ?? 0);
+      ports.push(port);
       const session = programs.shift() ?? 'refused';
       if (session === 'refused') return { ok: false, failure: 'refused', stages: [] };
       session.say(session.greeting);

@@ -44,8 +44,8 @@ export const host: HostView = {
   lastSignOfLifeAt: '2026-01-01T00:00:09.500Z',
   powerDevice: { agent: 'fence_ipmilan', verifiedAt: BEFORE },
   canBeFencedBy: [
-    { uuid: id('2'), name: 'h2', line: 'standing', roundTripMs: 1.5 },
-    { uuid: id('3'), name: 'h3', line: null, roundTripMs: null },
+    { uuid: id('2'), name: 'h2', line: 'standing', ways: ['ssh'], roundTripMs: 1.5 },
+    { uuid: id('3'), name: 'h3', line: null, ways: [], roundTripMs: null },
   ],
   noFenceLineSince: null,
   orderTokens: 16,

@@ -1,6 +1,7 @@
 import {
   ArrayMaxSize,
   ArrayMinSize,
+  ArrayUnique,
   IsArray,
   IsBoolean,
   IsIn,
@@ -32,6 +33,9 @@ export const USER_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
 /** 128 bits, lower-case hex: lets one order through (F29a). Secret. */
 export const ORDER_TOKEN = /^[0-9a-f]{32}$/;
 const TOKEN_RULE = '$property must be 32 lower-case hex digits';
+
+/** Tokens that one fence call may carry: one for each way to the suspect. */
+export const MAX_TOKENS_PER_FENCE = 3;
 
 /** How many VMs one fence command may carry (F17). */
 export const MAX_VMS_PER_FENCE = 500;
@@ -134,10 +138,13 @@ export class FenceTarget {
   /** Lets this one order through on the suspect (F29a). Secret; absent: it asks for none. */
   @Optional() @Matches(ORDER_TOKEN, { message: TOKEN_RULE }) orderToken?: string;
   /**
-   * For a second order of the same call: a login anew beside a fence line that gives no answer, or
-   * after a refused token. Secret.
+   * For further orders of the same call: another way beside one that gives no answer, or after a
+   * refused token. Secret.
    */
-  @Optional() @Matches(ORDER_TOKEN, { message: TOKEN_RULE }) spareOrderToken?: string;
+  @IsArray()
+  @ArrayMaxSize(MAX_TOKENS_PER_FENCE - 1)
+  @Matches(ORDER_TOKEN, { each: true, message: `${TOKEN_RULE} each` })
+  spareOrderTokens: string[] = [];
   @Optional() @Text(128) taskId?: string;
   /** For a suspect that has no entry for this host's own key (F30). */
   @Optional() @Part(() => SealedCredential) credential?: SealedCredential;
@@ -209,7 +216,22 @@ export class FenceVerdict {
   @Optional() @Text(512) detail?: string;
 }
 
-export class FenceVmFromPeerRsp extends FenceAnswer {
+/** What a peer tells beside the verdicts. */
+export class PeerFenceAnswer extends FenceAnswer {
+  /**
+   * Tokens of the call that were never written to any session, by place: 0 is `orderToken`, 1 the
+   * first of the spare ones. They can still be used once.
+   */
+  @IsArray()
+  @ArrayMaxSize(MAX_TOKENS_PER_FENCE)
+  @ArrayUnique()
+  @IsInt({ each: true })
+  @Min(0, { each: true })
+  @Max(MAX_TOKENS_PER_FENCE - 1, { each: true })
+  unusedOrderTokens: number[] = [];
+}
+
+export class FenceVmFromPeerRsp extends PeerFenceAnswer {
   @Optional() @Uuid() vmUuid?: string;
   @Optional() @IsBoolean() qemuConfirmedDead?: boolean;
   @Optional() @IsBoolean() qemuStillAlive?: boolean;
@@ -222,6 +244,6 @@ export class FenceVmFromPeerRsp extends FenceAnswer {
   @Optional() @Text(512) detail?: string;
 }
 
-export class FenceVmsFromPeerRsp extends FenceAnswer {
+export class FenceVmsFromPeerRsp extends PeerFenceAnswer {
   @List(() => FenceVerdict) verdicts: FenceVerdict[] = [];
 }

@@ -20,8 +20,14 @@ import { Address, List, Optional, Port, required, Text, Uuid } from './rules.js'
 export const LINE_STATES = ['connecting', 'standing', 'broken', 'unsupported'] as const;
 export type LineState = (typeof LINE_STATES)[number];
 
-/** Standing sessions that one host may keep to others. */
-export const MAX_LINES = 64;
+/** The ways to a host's fence program: a login by SSH, or the host's own door. */
+export const LINE_WAYS = ['ssh', 'door'] as const;
+export type LineWay = (typeof LINE_WAYS)[number];
+
+/** Hosts that one host may keep standing sessions to. */
+export const MAX_NEIGHBOURS = 64;
+/** Each over every way. */
+export const MAX_LINES = MAX_NEIGHBOURS * LINE_WAYS.length;
 
 /** A host that this one keeps a fence line to, and how to log in there. */
 export class FenceNeighbour {
@@ -36,12 +42,15 @@ export class FenceNeighbour {
   @IsString({ each: true })
   @MaxLength(2_048, { each: true })
   hostKeys: string[] = [];
+  /** TCP port of its door; absent: it has none. */
+  @Optional() @Port() doorPort?: number;
 }
 
 /** One fence line as the host that keeps it sees it. */
 export class FenceLineState {
   /** The neighbour. */
   @Uuid() hostUuid = required<string>();
+  @IsIn(LINE_WAYS) way = required<LineWay>();
   @IsIn(LINE_STATES) state = required<LineState>();
   /** Milliseconds in this state. */
   @IsInt() @Min(0) forMs = required<number>();
@@ -55,7 +64,7 @@ export class FenceLineState {
 
 /** `POST /host/fence/lines`: exactly these neighbours from now on; safe to repeat. */
 export class FenceLinesCmd {
-  @List(() => FenceNeighbour, MAX_LINES) neighbours = required<FenceNeighbour[]>();
+  @List(() => FenceNeighbour, MAX_NEIGHBOURS) neighbours = required<FenceNeighbour[]>();
 }
 
 export class FenceLinesRsp extends Rsp {

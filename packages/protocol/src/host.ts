@@ -58,6 +58,8 @@ export class ConnectHostRsp extends Rsp {
   @IsArray() @Address({ each: true }) addresses: string[] = [];
   /** False: this host has no record of its past, and refuses starts until `runs` came (F11). */
   @Optional() @IsBoolean() seeded?: boolean;
+  /** TCP port of its door, the second way to its fence program (F27); absent: it has none. */
+  @Optional() @Port() doorPort?: number;
 }
 
 export const FENCE_KEY_STEPS = ['prepare', 'switch'] as const;

@@ -63,6 +63,10 @@ export const agentMeanings: Meanings = {
     'Addresses at which others reach this host, at most 16; empty: all of its own but loopback.',
   'host.authorizedKeys': "Gets the siblings' restricted entries; other people's lines stay.",
   'host.sshKeyDir': "Holds the `ssh_host_*_key.pub` of this host's sshd.",
+  'fenceDoor.port':
+    'TCP port of the second way in for siblings (F27); it outlives the agent. 0: no such way.',
+  'fenceDoor.listen':
+    'IP address that it listens on; absent: that of the agent if it has one only, else all (`::`).',
   'libvirt.uri': 'Leave it: other drivers and other hosts’ libvirt are not supported.',
   'libvirt.virsh': 'The program.',
   'libvirt.timeoutMs': 'One question to libvirt.',

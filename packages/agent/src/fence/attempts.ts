@@ -2,6 +2,7 @@ import { sleep, type Clock } from '@fenceline/common';
 import { dashed, type FenceStage, type FenceTarget, type FenceVm } from '@fenceline/protocol';
 import { outputLimit } from './answers.js';
 import { askSigns } from './askSigns.js';
+import type { CallTokens } from './callTokens.js';
 import type { StandingLine } from './lines/standingLine.js';
 import { encodeOrder, type FenceOrder } from './order.js';
 import type { OutputSummary } from './programSession.js';
@@ -37,8 +38,11 @@ export interface AttemptJob {
   vms: readonly FenceVm[];
   /** Without those that are this host's own. */
   addresses: readonly string[];
+  /** Its token is claimed when it is written. */
   order: FenceOrder;
+  tokens: CallTokens;
   /** Monotonic. */
+  begunMs: number;
   untilMs: number;
 }
 
@@ -51,11 +55,14 @@ export async function overLine(
   const begun = clock.monotonicMs();
   const limitMs = job.untilMs - begun;
   const attempt = noAnswerTo(job.order, 'line');
-  attempt.stages = [{ name: 'line', ms: 0 }];
+  attempt.stages = [{ name: 'line', ms: begun - job.begunMs }];
   const deadlineMs = limitMs - ANSWER_MARGIN_MS;
-  if (deadlineMs < SHORTEST_ORDER_MS) return attempt;
+  if (deadlineMs < SHORTEST_ORDER_MS || !line.isFree || signal.aborted) return attempt;
+  const claimed = job.tokens.claim();
+  if (claimed === undefined) return attempt;
   const limits = { clock, limitMs, signal };
-  const result = await line.order({ ...job.order, deadlineMs }, limits);
+  // safety: F29a: written in the same turn in which its token was claimed
+  const result = await line.order({ ...job.order, ...claimed, deadlineMs }, limits);
   attempt.evidence = { kind: 'session', ...result };
   attempt.output = line.output();
   attempt.answerMs = clock.monotonicMs() - begun;
@@ -70,6 +77,7 @@ export async function overLogin(
   const { clock } = ports;
   const leftMs = job.untilMs - clock.monotonicMs();
   const attempt = noAnswerTo(job.order, 'login');
+  if (!job.tokens.areLeft) return attempt;
   const noSigns = new AbortController();
   const signs = askSigns({
     ...ports,
@@ -132,12 +140,15 @@ async function giveOrder(
   const begun = clock.monotonicMs();
   const limitMs = job.untilMs - begun;
   const deadlineMs = limitMs - ANSWER_MARGIN_MS;
-  if (deadlineMs < SHORTEST_ORDER_MS) {
+  const tooLate = deadlineMs < SHORTEST_ORDER_MS || signal.aborted;
+  const claimed = tooLate ? undefined : job.tokens.claim();
+  if (claimed === undefined) {
     session.close();
     return;
   }
   try {
-    const order = { ...job.order, deadlineMs };
+    const order = { ...job.order, ...claimed, deadlineMs };
+    // safety: F29a: written in the same turn in which its token was claimed
     const result = await runOrder(session, order, { clock, limitMs, signal });
     attempt.evidence = { kind: 'session', ...result };
   } finally {
@@ -161,44 +172,60 @@ export function weight({ way, evidence, nonce, output }: Attempt, hostUuid: stri
   return way === 'login' || (output?.stdoutBytes ?? 0) > 0 ? 1 : 0;
 }
 
-/** A login anew begins beside a line that has been silent for so long, milliseconds. */
+/** The next way is tried beside one that has been silent for so long, milliseconds. */
 export const LINE_HEAD_START_MS = 300;
 
+export type Try = (signal: AbortSignal) => Promise<Attempt>;
+
 /**
- * `first`, and `second` beside it as soon as the first has failed or `headStartMs` is over; settles
- * with the one that says most as soon as one says all. The other one is told to stop then.
+ * One try after the other, each beginning as soon as the one before has failed or has been silent
+ * for `headStartMs`; settles with the one that says most as soon as one says all. The others are told
+ * to stop then.
  */
 export async function firstToSay(
   { clock, headStartMs, hostUuid }: { clock: Clock; headStartMs: number; hostUuid: string },
-  [first, second]: readonly [Try, Try],
+  tries: readonly Try[],
   outer: AbortSignal,
 ): Promise<Attempt> {
   const enough = new AbortController();
   const signal = AbortSignal.any([outer, enough.signal]);
+  const begun: Promise<Attempt>[] = [];
   try {
-    const one = first(signal);
-    const headStart = sleep(clock, headStartMs, signal).catch(failed);
-    const early = await Promise.race([one.catch(failed), headStart]);
-    if (early !== undefined && weight(early, hostUuid) === 3) return early;
-    const both = [one, second(signal)];
-    return await mostSaid(both, hostUuid);
+    for (const one of tries) {
+      const attempt = one(signal);
+      begun.push(attempt);
+      if (begun.length === tries.length) break;
+      const headStart = sleep(clock, headStartMs, signal).catch(nothing);
+      const isWhole = (said: Attempt): Attempt | undefined =>
+        weight(said, hostUuid) === 3 ? said : undefined;
+      const latest = attempt.then(isWhole, nothing);
+      const early = await Promise.race([latest, firstWhole(begun, hostUuid), headStart]);
+      if (early !== undefined) return early;
+    }
+    return await mostSaid(begun, hostUuid);
   } finally {
     enough.abort(new Error('the order has its answer'));
   }
 }
 
-const failed = (): undefined => undefined;
+const nothing = (): undefined => undefined;
 
-export type Try = (signal: AbortSignal) => Promise<Attempt>;
-
-/** The first that says all; else, of those that came, the one that says most, later ones first. */
-async function mostSaid(tries: readonly Promise<Attempt>[], hostUuid: string): Promise<Attempt> {
+/** The first that says all; undefined when all have settled and none does. */
+function firstWhole(
+  tries: readonly Promise<Attempt>[],
+  hostUuid: string,
+): Promise<Attempt | undefined> {
   const wholes = tries.map(async (one) => {
     const attempt = await one;
     if (weight(attempt, hostUuid) < 3) throw new Error('not all of it');
     return attempt;
   });
-  const whole = await Promise.any(wholes).catch(() => undefined);
+  return Promise.any(wholes).catch(nothing);
+}
+
+/** The first that says all; else, of those that came, the one that says most, later ones first. */
+async function mostSaid(tries: readonly Promise<Attempt>[], hostUuid: string): Promise<Attempt> {
+  const whole = await firstWhole(tries, hostUuid);
   if (whole !== undefined) return whole;
   const settled = await Promise.allSettled(tries);
   const came = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));

@@ -8,7 +8,7 @@ import { makePeerFence } from './peerFence.js';
 import type { Dialed } from './sshDialer.js';
 
 const PEER = 'bbbbbbbb-2222-4333-8444-555555555555';
-const [TOKEN, SPARE] = ['1'.repeat(32), '2'.repeat(32)];
+const [TOKEN, SPARE, LAST] = ['1'.repeat(32), '2'.repeat(32), '3'.repeat(32)];
 const context: CallContext = {
   caller: { role: 'server', name: 'test' },
   signal: new AbortController().signal,
@@ -24,14 +24,18 @@ const command = (over: object = {}): FenceVmFromPeerCmd =>
     controls: [],
     sshTimeoutSec: 5,
     orderToken: TOKEN,
-    spareOrderToken: SPARE,
+    spareOrderTokens: [SPARE, LAST],
     ...over,
   });
 
-/** A peer with a standing line to the suspect, and logins that end as the test says. */
-function peer(options: { line?: FakeProgram; logins?: (FakeProgram | 'noBanner')[] }) {
+type Login = FakeProgram | 'noBanner' | 'refused';
+
+/** A peer with standing lines to the suspect, and logins that end as the test says. */
+function peer(options: { line?: FakeProgram; door?: FakeProgram; logins?: Login[] }) {
   const clock = new VirtualClock();
-  const line = options.line === undefined ? undefined : new StandingLine(options.line, clock);
+  const lines = [options.line, options.door].flatMap((program) =>
+    program === undefined ? [] : [new StandingLine(program, clock)],
+  );
   const logins = [...(options.logins ?? [])];
   let dials = 0;
   const dial = async (
@@ -40,6 +44,7 @@ function peer(options: { line?: FakeProgram; logins?: (FakeProgram | 'noBanner')
   ): Promise<Dialed> => {
     dials += 1;
     const one = logins.shift() ?? 'noBanner';
+    if (one === 'refused') return { ok: false, failure: one, stages: [] };
     if (one !== 'noBanner') {
       one.say(one.greeting);
       return { ok: true, session: one, address: '10.0.0.1', stages: [{ name: 'connect', ms: 1 }] };
@@ -56,7 +61,7 @@ function peer(options: { line?: FakeProgram; logins?: (FakeProgram | 'noBanner')
     log: silentLogger,
     own: { hostUuid: async () => PEER, addresses: async () => ['10.0.0.2'] },
     dialer: { dial },
-    lines: { lineTo: () => (line?.isFree === true ? line : undefined) },
+    lines: { linesTo: () => lines.filter(({ isFree }) => isFree) },
     signs: { look: async () => [] },
   });
   return {
@@ -66,8 +71,8 @@ function peer(options: { line?: FakeProgram; logins?: (FakeProgram | 'noBanner')
       clock.settle(fence.fenceVm(command(over), context)),
   };
 }
-const tokenOf = (program: FakeProgram): string | undefined =>
-  /token=(\S+)/.exec(program.orders[0] ?? '')?.[1];
+const tokenOf = ({ given }: FakeProgram): string | undefined =>
+  /token=(\S+)/.exec(given.join(' '))?.[1];
 const stages = ({ stages: all }: FenceVmFromPeerRsp): string[] => all.map(({ name }) => name);
 
 describe('F27: a fence over the line', () => {
@@ -132,6 +137,17 @@ describe('F27: a fence over the line', () => {
     expect([rsp.outcome, login.orders.length]).toEqual(['nothingFound', 1]);
   });
 
+  test('F23, F24: nor by a login whose program ends without a word', async () => {
+    const [line, login] = [new FakeProgram(), new FakeProgram()];
+    line.answers = () => [`pid ${VM_A} 42 1234 epoch=7`];
+    login.answers = () => {
+      login.finish({ kind: 'closed' });
+      return [];
+    };
+    const { fenceVm } = peer({ line, logins: [login] });
+    expect(await fenceVm()).toMatchObject({ outcome: 'stillAlive', qemuStillAlive: true });
+  });
+
   test('F23: a line that fell silent says nothing beside what the login saw', async () => {
     const line = new FakeProgram();
     line.mute = true;
@@ -151,15 +167,22 @@ describe('F27: a fence over the line', () => {
     const [line, login] = [new FakeProgram(), new FakeProgram()];
     line.mute = true;
     const { fenceVm, dials } = peer({ line, logins: [login] });
-    expect((await fenceVm({ spareOrderToken: undefined })).outcome).toBe('deadline');
+    expect((await fenceVm({ spareOrderTokens: [] })).outcome).toBe('deadline');
     expect(dials()).toBe(0);
+  });
+
+  test('F29a: with one token one order is given, over however many ways', async () => {
+    const [line, door] = [new FakeProgram(), new FakeProgram()];
+    line.mute = true;
+    await peer({ line, door, logins: [new FakeProgram()] }).fenceVm({ spareOrderTokens: [] });
+    expect([line, door].map(({ given }) => given.length > 0)).toEqual([true, false]);
   });
 
   test('F29a: where no token is asked for, the login needs none either', async () => {
     const [line, login] = [new FakeProgram(), new FakeProgram()];
     line.mute = true;
     const { fenceVm } = peer({ line, logins: [login] });
-    const rsp = await fenceVm({ orderToken: undefined, spareOrderToken: undefined });
+    const rsp = await fenceVm({ orderToken: undefined, spareOrderTokens: [] });
     expect([rsp.outcome, tokenOf(login)]).toEqual(['nothingFound', '-']);
   });
 
@@ -171,6 +194,99 @@ describe('F27: a fence over the line', () => {
       (given) => given.find((one) => one.startsWith('fence '))?.split(' ')[1],
     );
     expect(new Set(nonces).size).toBe(2);
+  });
+});
+
+describe('F27: two lines and a login', () => {
+  const muted = (): FakeProgram => Object.assign(new FakeProgram(), { mute: true });
+
+  test('F27: the line over SSH hangs: the door is tried 300 ms later, and no login', async () => {
+    const [line, door] = [muted(), new FakeProgram()];
+    const { fenceVm, dials, clock } = peer({ line, door });
+    const rsp = await fenceVm();
+    expect(rsp).toMatchObject({ outcome: 'nothingFound', unusedOrderTokens: [2] });
+    expect([tokenOf(line), tokenOf(door), dials()]).toEqual([TOKEN, SPARE, 0]);
+    expect(rsp.stages[0]).toEqual({ name: 'line', ms: 300 });
+    expect(clock.monotonicMs()).toBeLessThan(400);
+    expect([line.closed, door.closed]).toEqual([true, false]);
+  });
+
+  test('F27: one after the other, each with a token and a nonce of its own', async () => {
+    const [line, door, login] = [muted(), muted(), new FakeProgram()];
+    const { fenceVm, clock } = peer({ line, door, logins: [login] });
+    expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound', unusedOrderTokens: [] });
+    expect([line, door, login].map(tokenOf)).toEqual([TOKEN, SPARE, LAST]);
+    expect(clock.monotonicMs()).toBeGreaterThanOrEqual(600);
+    const nonces = [line, door, login].map(({ given }) =>
+      given.find((one) => one.startsWith('fence '))?.slice(0, 40),
+    );
+    expect(new Set(nonces).size).toBe(3);
+  });
+
+  test('F27: a line that breaks does not cost its head start', async () => {
+    const [line, door] = [new FakeProgram(), new FakeProgram()];
+    line.answers = () => {
+      line.finish({ kind: 'closed' });
+      return [];
+    };
+    const { fenceVm, clock } = peer({ line, door });
+    expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+    expect(clock.monotonicMs()).toBeLessThan(100);
+  });
+
+  test('F27: the slow first answer still wins over later ways that give none', async () => {
+    const [line, door] = [new FakeProgram(), muted()];
+    line.answers = (head, vms) => {
+      peerOf.clock.after(1_500, () => wholeAnswer(head, vms).forEach((one) => line.say(one)));
+      return [];
+    };
+    const peerOf = peer({ line, door });
+    expect(await peerOf.fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+    expect(line.closed).toBe(false);
+    // The way that was told to stop has an order without an answer: it is worth nothing any more.
+    expect(door.closed).toBe(true);
+  });
+});
+
+describe('F29a: tokens that were in no order', () => {
+  test.each<[string, Parameters<typeof peer>[0], number[]]>([
+    ['a refused login', { logins: ['refused'] }, [0, 1, 2]],
+    ['a login without a banner', { logins: ['noBanner'] }, [0, 1, 2]],
+    ['one login', { logins: [new FakeProgram()] }, [1, 2]],
+    ['one line', { line: new FakeProgram() }, [1, 2]],
+  ])('F29a: %s: they are told as unused', async (_what, options, unused) => {
+    expect((await peer(options).fenceVm()).unusedOrderTokens).toEqual(unused);
+  });
+
+  test('F29a: where none is asked for, none is told', async () => {
+    const none = { orderToken: undefined, spareOrderTokens: [] };
+    expect((await peer({ logins: ['refused'] }).fenceVm(none)).unusedOrderTokens).toEqual([]);
+  });
+
+  test('F29a: a login that comes to be when the call is over gives no order any more', async () => {
+    const late = new FakeProgram();
+    const clock = new VirtualClock();
+    const fence = makePeerFence({
+      ...{ clock, random: seededRandom(5), log: silentLogger },
+      own: { hostUuid: async () => PEER, addresses: async () => ['10.0.0.2'] },
+      // A dialer that keeps neither its limit nor the signal: its session comes a minute later.
+      dialer: {
+        dial: () =>
+          new Promise<Dialed>((resolve) => {
+            clock.after(60_000, () => {
+              late.say(late.greeting);
+              resolve({ ok: true, session: late, address: '10.0.0.1', stages: [] });
+            });
+          }),
+      },
+      lines: { linesTo: () => [] },
+      signs: { look: async () => [] },
+    });
+    const rsp = await clock.settle(fence.fenceVm(command(), context));
+    expect(rsp.unusedOrderTokens).toEqual([0, 1, 2]);
+    await clock.advance(120_000);
+    expect(late.given).toEqual([]);
+    expect(late.closed).toBe(true);
   });
 });
 

@@ -85,7 +85,7 @@ function make(world: World = {}): { fence: PeerFence; lines: LogLine[]; dials: n
     clock: systemClock,
     random: { hex: (bytes) => 'c0'.repeat(bytes), uuid: () => PEER, unit: () => 0.5 },
     log: makeLogger((line) => lines.push(line)),
-    lines: { lineTo: () => world.line },
+    lines: { linesTo: () => (world.line === undefined ? [] : [world.line]) },
     own: { hostUuid: async () => PEER, addresses: async () => ['10.0.0.2', '192.168.122.1'] },
     dialer: {
       dial: async (target, limits) => {

@@ -30,6 +30,7 @@ import {
   type AttemptPorts,
   type Try,
 } from './attempts.js';
+import { CallTokens } from './callTokens.js';
 import type { FenceLines } from './lines/fenceLines.js';
 import { encodeBareOrder, type FenceOrder } from './order.js';
 import { isOwnAddress, type OwnHost } from './ownHost.js';
@@ -37,11 +38,11 @@ import { isOwnAddress, type OwnHost } from './ownHost.js';
 export interface PeerFencePorts extends AttemptPorts {
   random: Random;
   log: Logger;
-  lines: Pick<FenceLines, 'lineTo'>;
+  lines: Pick<FenceLines, 'linesTo'>;
   own: OwnHost;
 }
 
-/** The work of a peer: closing runs on a suspect over SSH. */
+/** The work of a peer: closing runs on a suspect, over standing lines or by a login. */
 export interface PeerFence {
   fenceVm(command: FenceVmFromPeerCmd, context: CallContext): Promise<FenceVmFromPeerRsp>;
   fenceVms(command: FenceVmsFromPeerCmd, context: CallContext): Promise<FenceVmsFromPeerRsp>;
@@ -85,6 +86,7 @@ async function fence(
   const blank = newOrder(ports, job);
   encodeBareOrder(blank);
   let known = noAnswerTo(blank, 'login');
+  const tokens = tokensOf(job.target);
   try {
     // F25: whatever hangs below, the answer leaves in time
     known = await withLimit(
@@ -94,12 +96,13 @@ async function fence(
         what: 'fence',
         signal: outer,
       },
-      (signal) => gather(ports, { ...job, addresses }, signal),
+      (signal) => gather(ports, { ...job, addresses, tokens }, signal),
     );
   } catch (error) {
     for (const log of logs) log.warn('fence cut short', { error: messageOf(error) });
   }
   const rsp = answerOf(job, known);
+  rsp.unusedOrderTokens = tokens.seal();
   for (const [i, log] of logs.entries()) logVerdict(log, rsp.verdicts[i], rsp);
   return rsp;
 }
@@ -146,7 +149,12 @@ function logVerdict(
   });
 }
 
-function newOrder({ random }: PeerFencePorts, { target, vms }: Job, token?: string): FenceOrder {
+function tokensOf({ orderToken, spareOrderTokens }: FenceTarget): CallTokens {
+  if (orderToken === undefined) return new CallTokens(undefined);
+  return new CallTokens([orderToken, ...spareOrderTokens].map((token) => new Secret(token)));
+}
+
+function newOrder({ random }: PeerFencePorts, { target, vms }: Job): FenceOrder {
   return {
     mode: 'fence',
     nonce: random.hex(16),
@@ -154,51 +162,41 @@ function newOrder({ random }: PeerFencePorts, { target, vms }: Job, token?: stri
     deadlineMs: target.sshTimeoutSec * 1_000 - ANSWER_MARGIN_MS,
     killGraceMs: target.killGraceMs,
     vms,
-    token: token === undefined ? undefined : new Secret(token),
   };
 }
 
 /**
- * One order, or two: each with a nonce and a token of its own. Orders to one suspect may overlap:
- * they kill nothing newer than their epochs, and say the same.
+ * An order over each way until one has its answer: the lines that stand, the best first, then a
+ * login. Each order has a nonce and a token of its own. Orders to one suspect may overlap: they kill
+ * nothing newer than their epochs, and say the same.
  */
 async function gather(
   ports: PeerFencePorts,
-  job: Job & { addresses: readonly string[] },
+  job: Job & Pick<AttemptJob, 'addresses' | 'tokens'>,
   signal: AbortSignal,
 ): Promise<Attempt> {
   const { clock } = ports;
-  const { target } = job;
+  const { target, tokens } = job;
   const begunMs = clock.monotonicMs();
   const untilMs = begunMs + target.sshTimeoutSec * 1_000;
-  const withToken = (token: string | undefined): AttemptJob => ({
-    ...job,
-    order: newOrder(ports, job, token),
-    untilMs,
-  });
-  const login =
-    (token: string | undefined): Try =>
-    (signal) =>
-      overLogin(ports, { job: withToken(token), signal });
-  const second = login(target.spareOrderToken);
-  const line = ports.lines.lineTo(target.targetHostUuid);
-  if (line === undefined) {
-    const attempt = await login(target.orderToken)(signal);
-    return isRefusedToken(attempt) && target.spareOrderToken !== undefined
-      ? second(signal)
-      : attempt;
-  }
-  const first: Try = (signal) =>
-    overLine(ports, line, { job: withToken(target.orderToken), signal });
-  // safety: F29a: the first order may have used up its token, so another one needs another
-  if (target.orderToken !== undefined && target.spareOrderToken === undefined) return first(signal);
-  const loginToo: Try = async (signal) => {
+  const anOrder = (): AttemptJob => ({ ...job, order: newOrder(ports, job), begunMs, untilMs });
+  const lines = ports.lines.linesTo(target.targetHostUuid);
+  const login: Try = async (signal) => {
     const waitedMs = clock.monotonicMs() - begunMs;
-    const attempt = await second(signal);
+    const attempt = await overLogin(ports, { job: anOrder(), signal });
+    if (lines.length === 0) return attempt;
     return { ...attempt, stages: [{ name: 'line', ms: waitedMs }, ...attempt.stages] };
   };
+  const overLines = lines.map(
+    (line): Try =>
+      (signal) =>
+        overLine(ports, line, { job: anOrder(), signal }),
+  );
   const options = { clock, headStartMs: LINE_HEAD_START_MS, hostUuid: target.targetHostUuid };
-  return firstToSay(options, [first, loginToo], signal);
+  let attempt = await firstToSay(options, [...overLines, login], signal);
+  // Of a deposit whose answer was lost the host may hold another one of them.
+  while (isRefusedToken(attempt) && tokens.haveSpare) attempt = await login(signal);
+  return attempt;
 }
 
 function isRefusedToken({ evidence }: Attempt): boolean {

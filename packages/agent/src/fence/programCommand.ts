@@ -10,10 +10,11 @@ export interface ProgramSettings {
 const PLAIN = /^[A-Za-z0-9_.:/+@-]+$/;
 const FOLDER = /^\/[A-Za-z0-9_.:/+@-]*$/;
 const NAME = 'fenceline-fence';
+export const DOOR_NAME = 'fenceline-door';
 
 /** The installed program, best place first: in memory, and on disk for the time after a boot. */
-export function programFiles({ runDir, stateDir }: ProgramSettings): [string, string] {
-  return [`${runDir}/bin/${NAME}`, `${stateDir}/bin/${NAME}`];
+export function programFiles({ runDir, stateDir }: ProgramSettings, name = NAME): [string, string] {
+  return [`${runDir}/bin/${name}`, `${stateDir}/bin/${name}`];
 }
 
 /**

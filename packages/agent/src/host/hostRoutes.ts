@@ -15,6 +15,7 @@ import {
   type ConnectHostCmd,
   type FenceKeyCmd,
 } from '@fenceline/protocol';
+import type { FenceDoor } from '../fence/door/fenceDoor.js';
 import type { Libvirt } from '../libvirt/libvirt.js';
 import type { HostState } from '../vms/hostState.js';
 import type { FenceAccess } from './fenceAccess.js';
@@ -25,6 +26,7 @@ export interface HostRoutePorts {
   host: HostView;
   libvirt: Libvirt;
   fenceAccess: FenceAccess;
+  door: FenceDoor;
   log: Logger;
   /** New with each start of this program. */
   agentInstance: string;
@@ -74,6 +76,7 @@ async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<
   const siblings = command.siblings.filter((sibling) => dashed(sibling.hostUuid) !== hostUuid);
   const orderTokens = command.orderTokens ?? false;
   await ports.fenceAccess.install(siblings, { orderTokens });
+  await ports.door.want({ orderTokens });
   await ports.state.adopt(hostUuid, command.runs);
   const { seeded } = await ports.state.identity();
   const { serverUuid, serverVersion } = command;
@@ -91,6 +94,7 @@ async function connect(ports: HostRoutePorts, command: ConnectHostCmd): Promise<
     sshHostKeys,
     addresses,
     seeded,
+    ...(ports.door.port === undefined ? {} : { doorPort: ports.door.port }),
   });
 }
 

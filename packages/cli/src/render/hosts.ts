@@ -37,7 +37,9 @@ function shortFencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {
   if (canBeFencedBy.length === 0) return cell('nobody', 'bad');
   const names = canBeFencedBy
     .slice(0, FENCERS_IN_LINE)
-    .map(({ name, line }) => (line === 'standing' ? `${name} (standing)` : name));
+    .map((fencer) =>
+      fencer.line === 'standing' ? `${fencer.name} (${standing(fencer)})` : fencer.name,
+    );
   const more = canBeFencedBy.length - names.length;
   const text = `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   return cell(text, noFenceLineSince === null ? 'plain' : 'warn');
@@ -73,14 +75,23 @@ export function hostLines(host: HostView, nowMs: number, paint: Paint): string[]
   );
 }
 
-/** `h2 (standing, 1.5 ms), h3`: who keeps a fence line to it, and who would have to log in. */
+/**
+ * `h2 (standing, door, 1.5 ms), h3`: who keeps a fence line to it, who of them one through its door,
+ * and who would have to log in.
+ */
 export function fencersText(fencers: readonly FencerView[]): string {
   return fencers
-    .map(({ name, line, roundTripMs }) => {
+    .map((fencer) => {
+      const { name, line, roundTripMs } = fencer;
       if (line === null) return name;
-      return `${name} (${line}${line === 'standing' && roundTripMs !== null ? `, ${roundTripMs} ms` : ''})`;
+      if (line !== 'standing') return `${name} (${line})`;
+      return `${name} (${standing(fencer)}${roundTripMs === null ? '' : `, ${roundTripMs} ms`})`;
     })
     .join(', ');
+}
+
+function standing({ ways }: FencerView): string {
+  return ways.includes('door') ? 'standing, door' : 'standing';
 }
 
 function fencersCell({ canBeFencedBy, noFenceLineSince }: HostView): Cell {

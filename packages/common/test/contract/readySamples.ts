@@ -4,6 +4,7 @@ import type { Samples } from './samples.js';
 const HOST = 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb';
 const SIBLING = 'cccccccc-cccc-4ccc-8ccc-cccccccccccc';
 const VM = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
+const X25519 = `${'A'.repeat(43)}=`;
 const KEY = `ssh-ed25519 ${'A'.repeat(68)}`;
 const error = {
   code: 'INTERNAL',
@@ -19,8 +20,14 @@ const disks = [
 /** Samples of the routes by which hosts get ready to fence each other. */
 export const readySamples: Pick<
   Samples<typeof agentRoutes>,
-  'fenceKey' | 'fenceLines' | 'orderTokens' | 'protect'
+  'credentialKey' | 'fenceKey' | 'fenceLines' | 'orderTokens' | 'protect'
 > = {
+  credentialKey: {
+    request: { targetHostUuid: HOST },
+    response: { success: true, error, keyId: VM, publicKey: X25519, expiresInMs: 60_000 },
+    bad: [{ fields: { targetHostUuid: 'h1' }, names: 'targetHostUuid' }],
+    wrongRole: 'sibling',
+  },
   fenceKey: {
     request: { step: 'switch', fencePublicKey: KEY },
     response: { success: true, error, fencePublicKey: KEY, nextFencePublicKey: KEY },
@@ -39,6 +46,7 @@ export const readySamples: Pick<
           sshPort: 2_224,
           username: 'fence',
           hostKeys: [KEY],
+          doorPort: 7_171,
         },
       ],
     },
@@ -46,8 +54,8 @@ export const readySamples: Pick<
       success: true,
       error,
       lines: [
-        { hostUuid: SIBLING, state: 'standing', forMs: 12_345, roundTripMs: 1.25 },
-        { hostUuid: HOST, state: 'broken', forMs: 7, nextTryInMs: 900, why: 'no answer' },
+        { hostUuid: SIBLING, way: 'ssh', state: 'standing', forMs: 12_345, roundTripMs: 1.25 },
+        { hostUuid: HOST, way: 'door', state: 'broken', forMs: 7, nextTryInMs: 900, why: 'no' },
       ],
     },
     bad: [

@@ -42,7 +42,7 @@ const target = {
   connectTimeoutMs: 1_234,
   killGraceMs: 77,
   orderToken: '1'.repeat(32),
-  spareOrderToken: 'a0'.repeat(16),
+  spareOrderTokens: ['a0'.repeat(16), 'b1'.repeat(16)],
   taskId: 'task-1',
   credential: { keyId: SIBLING, publicKey: X25519, box: 'A'.repeat(64) },
 };
@@ -90,7 +90,14 @@ const vmSeen = {
 export const agentSamples: Samples<typeof agentRoutes> = {
   fenceVm: {
     request: { ...target, vmUuid: VM, fenceEpoch: 4, disks },
-    response: { ...answered, ...found, ...dead, vmUuid: VM, outcome: 'confirmedDead' },
+    response: {
+      ...answered,
+      ...found,
+      ...dead,
+      vmUuid: VM,
+      outcome: 'confirmedDead',
+      unusedOrderTokens: [2],
+    },
     bad: [
       { fields: { vmUuid: 'web1' }, names: 'vmUuid' },
       { fields: { fenceEpoch: -1 }, names: 'fenceEpoch' },
@@ -98,7 +105,8 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       { fields: { controls: [{ hostUuid: HOST }] }, names: 'controls.0.addresses' },
       { fields: { sshTimeoutSec: '20' }, names: 'sshTimeoutSec' },
       { fields: { orderToken: 'A'.repeat(32) }, names: 'orderToken' },
-      { fields: { spareOrderToken: '../x' }, names: 'spareOrderToken' },
+      { fields: { spareOrderTokens: ['../x'] }, names: 'spareOrderTokens' },
+      { fields: { spareOrderTokens: Array(3).fill('a0'.repeat(16)) }, names: 'spareOrderTokens' },
     ],
     wrongRole: 'sibling',
   },
@@ -106,18 +114,13 @@ export const agentSamples: Samples<typeof agentRoutes> = {
     request: { ...target, vms: [{ vmUuid: VM, fenceEpoch: 4, disks }] },
     response: {
       ...answered,
+      unusedOrderTokens: [0, 1],
       verdicts: [{ ...found, ...dead, vmUuid: VM, outcome: 'nothingFound' }],
     },
     bad: [
       { fields: { vms: [] }, names: 'vms' },
       { fields: { vms: [{ vmUuid: VM, disks }] }, names: 'vms.0.fenceEpoch' },
     ],
-    wrongRole: 'sibling',
-  },
-  credentialKey: {
-    request: { targetHostUuid: HOST },
-    response: { success: true, error, keyId: VM, publicKey: X25519, expiresInMs: 60_000 },
-    bad: [{ fields: { targetHostUuid: 'h1' }, names: 'targetHostUuid' }],
     wrongRole: 'sibling',
   },
   connect: {
@@ -139,6 +142,7 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       sshHostKeys: [KEY],
       addresses: ['192.0.2.11'],
       seeded: false,
+      doorPort: 7_171,
     },
     bad: [
       {

@@ -79,6 +79,8 @@ export class BadInputSite {
       stateDir: this.file(`${name}.state`),
       runDir: this.file(`${name}.run`),
       tls: this.tls(name, { role: 'sibling', hosts: [address] }),
+      // A door would outlive the agent, here on the machine itself.
+      fenceDoor: { port: 0 },
     };
     return this.write(`${name}.yaml`, JSON.stringify({ ...config, ...changes }));
   }

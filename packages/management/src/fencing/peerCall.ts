@@ -74,10 +74,12 @@ export async function callPeer(
   if (only !== undefined && more.length === 0) {
     const command = { ...target, ...only };
     const answer = await gateway.call(agent, agentRoutes.fenceVm, { command, deadlineMs, signal });
+    await tokens.giveBack(answer.unusedOrderTokens);
     return asked.map(() => evidenceOf(peer.uuid, answer, answer));
   }
   const command = { ...target, vms };
   const answer = await gateway.call(agent, agentRoutes.fenceVms, { command, deadlineMs, signal });
+  await tokens.giveBack(answer.unusedOrderTokens);
   const byVm = new Map(answer.verdicts.map((verdict) => [verdict.vmUuid, verdict]));
   return asked.map(({ order }) => {
     const verdict = byVm.get(order.message.vmUuid);
@@ -86,11 +88,9 @@ export async function callPeer(
 }
 
 /** The one place where they are in clear: on their way to the peer. */
-function tokensOf({ orderToken, spareOrderToken }: TakenTokens): Partial<FenceTarget> {
-  return {
-    ...(orderToken === undefined ? {} : { orderToken: orderToken.reveal() }),
-    ...(spareOrderToken === undefined ? {} : { spareOrderToken: spareOrderToken.reveal() }),
-  };
+function tokensOf({ tokens }: TakenTokens): Pick<FenceTarget, 'orderToken' | 'spareOrderTokens'> {
+  const [orderToken, ...spareOrderTokens] = tokens.map((token) => token.reveal());
+  return { ...(orderToken === undefined ? {} : { orderToken }), spareOrderTokens };
 }
 
 /** safety: a call is broken off only if nobody of the batch waits for its answer any more. */

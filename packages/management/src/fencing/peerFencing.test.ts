@@ -70,7 +70,10 @@ async function makeWorld(vms: number, answer: Answer) {
     directory: makeHostDirectory(store),
     presence: presence as unknown as HostPresence,
     settings: { current: () => settings },
-    tokens: { take: async () => ({}), hold: () => () => undefined },
+    tokens: {
+      take: async () => ({ tokens: [], giveBack: async () => undefined }),
+      hold: () => () => undefined,
+    },
     lines: { linesTo: () => [] },
     logins: { has: async () => false, sealedFor: async () => undefined },
   });

@@ -1,5 +1,5 @@
 import type { Logger, Random } from '@fenceline/common';
-import { DomainError, MAX_VMS_PER_FENCE } from '@fenceline/protocol';
+import { DomainError, MAX_VMS_PER_FENCE, TransportError } from '@fenceline/protocol';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostPresence } from '../hosts/contracts.js';
 import type { FenceVmOnHostMsg, FenceVmOnHostReply } from '../messages/types.js';
@@ -162,6 +162,8 @@ async function askPeer(
     // Called off by us: nothing is wrong with that peer.
     if (asked.every(({ order }) => order.cancelled.aborted)) return;
     const failure = afterFailure(thrown);
+    // Nobody was there to read them.
+    if (isRefused(thrown)) await question.tokens.giveBack(question.tokens.tokens.map((_, n) => n));
     await reportFailure(deps, { ...question, log }, failure);
     for (const one of asked) {
       one.failures.push(`peer ${question.peer.name}: ${failure.why}`);
@@ -169,6 +171,10 @@ async function askPeer(
       one.finished = failure.step !== 'next';
     }
   }
+}
+
+function isRefused(thrown: unknown): boolean {
+  return thrown instanceof TransportError && thrown.failure === 'refused';
 }
 
 async function reportFailure(

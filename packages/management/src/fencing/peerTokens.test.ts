@@ -1,7 +1,7 @@
-import { beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret } from '@fenceline/common';
 import { recordingLogger } from '@fenceline/common/testing';
-import { DomainError, type FenceVmFromPeerCmd } from '@fenceline/protocol';
+import { DomainError, TransportError, type FenceVmFromPeerCmd } from '@fenceline/protocol';
 import { makeHaWorld, type HaWorld } from '../ha/testing/haWorld.js';
 import type { FenceVmOnHostReply } from '../messages/types.js';
 import { makePeerFencing } from './peerFencing.js';
@@ -50,11 +50,14 @@ function fence(take: () => Promise<TakenTokens>): Promise<FenceVmOnHostReply> {
   return world.clock.settle(peers.fence(message));
 }
 
-test('F29a: a pair of tokens for each peer that is asked, taken before its order leaves', async () => {
-  const pairs = [ONE, TWO].map((token) => ({
-    orderToken: new Secret(token),
-    spareOrderToken: new Secret(token.replaceAll(/./g, 'f')),
-  }));
+/** What is given back is told in the trace. */
+const taken = (...tokens: string[]): TakenTokens => ({
+  tokens: tokens.map((token) => new Secret(token)),
+  giveBack: async (places) => void trace.push(`back ${places.join()}`),
+});
+
+test('F29a: tokens for each peer that is asked, taken before its order leaves', async () => {
+  const pairs = [ONE, TWO].map((token) => taken(token, token.replaceAll(/./g, 'f')));
   const commands: FenceVmFromPeerCmd[] = [];
   for (const host of world.hosts) {
     const answer = host.fence;
@@ -64,10 +67,13 @@ test('F29a: a pair of tokens for each peer that is asked, taken before its order
       return { ...answer(command), ...(commands.length === 1 ? refused : {}) };
     };
   }
-  const { evidence } = await fence(async () => pairs.shift() ?? {});
+  const { evidence } = await fence(async () => pairs.shift() ?? taken());
   expect(evidence.map(({ outcome }) => outcome)).toEqual(['badOrderToken', 'confirmedDead']);
-  expect(trace).toEqual(['hold', 'take', `call ${ONE}`, 'take', `call ${TWO}`, 'let go']);
-  expect(commands[0]).toMatchObject({ orderToken: ONE, spareOrderToken: 'f'.repeat(32) });
+  expect(trace).toEqual([
+    ...['hold', 'take', `call ${ONE}`, 'back ', 'take', `call ${TWO}`, 'back '],
+    'let go',
+  ]);
+  expect(commands[0]).toMatchObject({ orderToken: ONE, spareOrderTokens: ['f'.repeat(32)] });
   const said = JSON.stringify([lines, world.seen, evidence]);
   expect(said).not.toContain(ONE);
   expect(said).not.toContain(TWO);
@@ -85,6 +91,34 @@ test('F29a: no token left closes the channel with that reason, and blames no pee
 });
 
 test('F29a: a host that asks for none gets orders without', async () => {
-  await fence(async () => ({}));
-  expect(trace).toEqual(['hold', 'take', 'call -', 'let go']);
+  await fence(async () => taken());
+  expect(trace).toEqual(['hold', 'take', 'call -', 'back ', 'let go']);
+});
+
+describe('F29a: which tokens come back', () => {
+  const three = (): Promise<TakenTokens> =>
+    Promise.resolve(taken(ONE, TWO, ONE.replaceAll('1', '3')));
+
+  test('F29a: those that the peer tells as unused', async () => {
+    for (const host of world.hosts) {
+      const answer = host.fence;
+      host.fence = (command) => ({ ...answer(command), unusedOrderTokens: [1, 2] });
+    }
+    await fence(three);
+    expect(trace).toContain('back 1,2');
+  });
+
+  test.each<[string, Error, string[]]>([
+    ['its agent refuses the connection', new TransportError('refused', 'no'), ['back 0,1,2']],
+    ['the answer is lost', new TransportError('reset', 'no'), []],
+    ['there is no answer in time', new TransportError('timeout', 'no'), []],
+  ])('F29a: %s', async (_why, error, expected) => {
+    for (const host of world.hosts)
+      host.fence = () => {
+        throw error;
+      };
+    await expect(fence(three)).rejects.toThrow();
+    const back = trace.filter((line) => line.startsWith('back'));
+    expect(new Set(back)).toEqual(new Set(expected));
+  });
 });

@@ -66,7 +66,7 @@ describe('picking peers', () => {
 
   test('F12: of equals those first whose fence line to the suspect answers, the quick ones first', () => {
     const line = (keeperUuid: string, change: Partial<LineSeen> = {}): LineSeen => ({
-      ...{ keeperUuid, state: 'standing', roundTripMs: 5, answers: true },
+      ...{ keeperUuid, ways: ['ssh'], state: 'standing', roundTripMs: 5, answers: true },
       ...change,
     });
     const all = ['a', 'b', 'c', 'd', 'e', 'f'].map((uuid) => up(host(uuid)));
@@ -107,7 +107,15 @@ describe('picking peers', () => {
           linkUp,
           ...(answers === null
             ? {}
-            : { line: { keeperUuid: uuid, state: 'standing', roundTripMs: 1, answers } }),
+            : {
+                line: {
+                  keeperUuid: uuid,
+                  ways: ['ssh'],
+                  state: 'standing',
+                  roundTripMs: 1,
+                  answers,
+                },
+              }),
         }));
         const picked = pick(all, hinted, crossCluster);
         expect(pick(all, hinted, crossCluster)).toEqual(picked);

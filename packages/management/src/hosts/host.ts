@@ -17,6 +17,8 @@ export interface Host {
   sshHostKeys: readonly string[];
   fencePublicKey: string | null;
   nextFencePublicKey: string | null;
+  /** TCP port of its second way in (F27); null: it has none. */
+  doorPort: number | null;
   status: HostStatus;
   state: HostState;
   liveness: Liveness;
@@ -47,6 +49,7 @@ export type HostFields = Partial<
     | 'sshHostKeys'
     | 'fencePublicKey'
     | 'nextFencePublicKey'
+    | 'doorPort'
     | 'bootId'
     | 'pidNamespace'
     | 'agentInstance'

@@ -214,6 +214,7 @@ export function newHostRow(
     sshHostKeys: [],
     fencePublicKey: null,
     nextFencePublicKey: null,
+    doorPort: null,
     status: 'Disconnected',
     state: 'Enabled',
     liveness: 'late',

@@ -19,14 +19,21 @@ export interface PowerDevicesTable {
   verifiedAt: string | null;
 }
 
-/** One-time order tokens that a host may hold (F29a); a row is gone before its token is used. */
+/** One-time order tokens that a host may hold (F29a). */
 export interface OrderTokensTable {
   /** Grows; of one host's tokens the older ones have the lower numbers. */
   id: Generated<number>;
   hostUuid: string;
   /** Secret, never printed. */
   token: string;
+  /**
+   * `taken`: it may have left, and is never handed out again. `exposed`: a peer had it in hand and
+   * did not use it; it serves while the host is ill, and the next deposit drops it.
+   */
+  state: OrderTokenState;
 }
+
+export type OrderTokenState = 'fresh' | 'taken' | 'exposed';
 
 /** How siblings log in to a host that has no entry for their keys (F30). */
 export interface HostLoginsTable {

@@ -31,6 +31,7 @@ const inventory: Record<string, Column[]> = {
     ['sshHostKeysJson', 'text'],
     ['fencePublicKey', 'text', 'null'],
     ['nextFencePublicKey', 'text', 'null'],
+    ['doorPort', 'integer', 'null'],
     ['status', 'text'],
     ['state', 'text'],
     ['liveness', 'text'],
@@ -64,6 +65,7 @@ const inventory: Record<string, Column[]> = {
     ['id', 'integer', 'primary'],
     ['hostUuid', 'text'],
     ['token', 'text'],
+    ['state', 'text'],
   ],
   hostLogins: [
     ['hostUuid', 'text', 'primary'],

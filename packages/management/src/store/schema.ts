@@ -61,6 +61,8 @@ export interface HostsTable {
   fencePublicKey: string | null;
   /** Of a key that is to follow: its siblings let both in until the host uses it (F29). */
   nextFencePublicKey: string | null;
+  /** TCP port of its second way in (F27); null: it has none. */
+  doorPort: number | null;
   status: HostStatus;
   state: HostState;
   liveness: Liveness;

@@ -9,6 +9,23 @@ export interface Asked {
   [fact: string]: unknown;
 }
 
+const fakeSeen: ApiServices['seen'] = {
+  linesTo: (hostUuid) =>
+    hostUuid === ids.h1
+      ? [
+          {
+            keeperUuid: ids.h3,
+            ways: ['ssh'],
+            state: 'standing',
+            roundTripMs: 1.5,
+            answers: true,
+          },
+        ]
+      : [],
+  missingSince: () => undefined,
+  orderTokens: (hostUuid) => (hostUuid === ids.h1 ? 16 : undefined),
+};
+
 /** Services behind the API's ports that write just what the API reads back. */
 export function fakeServices(store: Store): { services: ApiServices; asked: Asked[] } {
   const asked: Asked[] = [];
@@ -23,14 +40,7 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
     return { hostUuid };
   };
   const services: ApiServices = {
-    seen: {
-      linesTo: (hostUuid) =>
-        hostUuid === ids.h1
-          ? [{ keeperUuid: ids.h3, state: 'standing', roundTripMs: 1.5, answers: true }]
-          : [],
-      missingSince: () => undefined,
-      orderTokens: (hostUuid) => (hostUuid === ids.h1 ? 16 : undefined),
-    },
+    seen: fakeSeen,
     hosts: {
       add,
       reconnect: (hostUuid) => note('reconnect', { hostUuid }),

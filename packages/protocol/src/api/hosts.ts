@@ -24,7 +24,7 @@ import {
   Text,
   Uuid,
 } from '../rules.js';
-import { LINE_STATES, type LineState } from '../fenceLine.js';
+import { LINE_STATES, LINE_WAYS, type LineState, type LineWay } from '../fenceLine.js';
 import { NewName, Page, PageQuery, Reason, Ref, Time } from './rules.js';
 import {
   HOST_STATES,
@@ -52,6 +52,8 @@ export class HostRefView {
 export class FencerView extends HostRefView {
   /** Its fence line to that host; null: it keeps none, and would log in anew. */
   @Nullable() @IsIn(LINE_STATES) line: LineState | null = null;
+  /** The ways over which one stands, the one that is used first at the beginning. */
+  @IsArray() @IsIn(LINE_WAYS, { each: true }) ways = required<LineWay[]>();
   /** Of the last ping on that line, milliseconds. */
   @Nullable() @IsNumber() @Min(0) roundTripMs: number | null = null;
 }

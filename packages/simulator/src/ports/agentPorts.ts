@@ -2,6 +2,7 @@ import {
   memoryHook,
   memoryHostState,
   memoryOrderTokens,
+  noDoor,
   type AgentPorts,
   type Processes,
 } from '@fenceline/agent';
@@ -62,6 +63,9 @@ export function agentPorts(host: SimHost, life: Life, listeners: Listeners): Age
         return dialed.ok ? { ...dialed, session: bound(life, dialed.session) } : dialed;
       },
     }),
+    // Simulated hosts have no second way in.
+    doorDialer: { dial: async () => ({ ok: false, failure: 'refused', stages: [] }) },
+    door: noDoor,
     fenceProgram: bound(life, {
       start: async ({ limitMs }) => {
         const session = startProgram(host, atHome, { clock: world.clock, orderTokens: false });

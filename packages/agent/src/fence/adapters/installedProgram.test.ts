@@ -1,8 +1,8 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { installProgram } from './installedProgram.js';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { installDoor, installProgram } from './installedProgram.js';
 
 let dir = '';
 let files: [string, string];
@@ -73,4 +73,46 @@ test('F26: where programs can not run from memory, none lies there to be tried',
 
 test('F26: a program that is built into this checkout says its greeting, and is installed', async () => {
   expect(await installProgram(files)).toMatchObject({ inMemory: true });
+});
+
+test('F27: the same program again is left as it is, so what runs it is still the installed one', async () => {
+  const native = await program('native', greeting('1 line=1'));
+  const install = () => installProgram(files, { native, bash: undefined });
+  await install();
+  const before = (await stat(files[0])).ino;
+  await install();
+  expect((await stat(files[0])).ino).toBe(before);
+  // But not if it does not run any more.
+  await chmod(files[0], 0o644);
+  await install();
+  expect((await stat(files[0])).mode & 0o777).toBe(0o755);
+  await writeFile(native, greeting('1 line=1 newer'));
+  await install();
+  expect(await content(files[0])).toBe(greeting('1 line=1 newer'));
+});
+
+describe('F27: the door', () => {
+  const usage = '#!/bin/sh\nexit 2\n';
+  test('F27: lies in memory', async () => {
+    expect(await installDoor(files, await program('door', usage))).toBe(files[0]);
+    expect((await stat(files[0])).mode & 0o777).toBe(0o755);
+  });
+
+  test('F27: or on disk where programs can not run from memory', async () => {
+    const door = await program(
+      'door',
+      `#!/bin/sh\ncase $0 in ${dir}/run/*) exit 126 ;; esac\nexit 2\n`,
+    );
+    expect(await installDoor(files, door)).toBe(files[1]);
+    expect(await readdir(join(dir, 'run/bin'))).toEqual([]);
+  });
+
+  test.each<[string, string | undefined]>([
+    ['was not built', 'nowhere'],
+    ['is for another machine', '\u007FELF of another machine'],
+    ['is no door', '#!/bin/sh\nexit 0\n'],
+  ])('F27: that %s is none', async (_why, text) => {
+    const built = text === 'nowhere' ? join(dir, text) : await program('door', text ?? '');
+    expect(await installDoor(files, built)).toBeUndefined();
+  });
 });

@@ -19,9 +19,12 @@ export type BuiltPrograms = Record<InstalledProgram['kind'], string | undefined>
 
 /** As they were built into this agent. */
 export const BUILT_PROGRAMS: BuiltPrograms = {
-  native: nativeProgram(),
+  native: nativeProgram('fenceline-fence'),
   bash: fileURLToPath(new URL('../program/fenceline-fence', import.meta.url)),
 };
+
+const BUILT_DOOR = nativeProgram('fenceline-door');
+const WRONG_USAGE = 2;
 
 /** A program says its greeting at once; one that doesn't is none. */
 const GREETING_MS = 5_000;
@@ -46,8 +49,29 @@ export async function installProgram(
   throw new Error(`no fence program runs on this host: ${onDisk} did not say its greeting`);
 }
 
+/**
+ * Writes the door beside the fence program: in memory, or where that takes no programs on disk.
+ * @returns where; undefined: it was not built, or does not run here.
+ * @throws Error that says what could not be written.
+ */
+export async function installDoor(
+  places: readonly [string, string],
+  built: string | undefined = BUILT_DOOR,
+): Promise<string | undefined> {
+  const program = await contentOf(built);
+  if (program === undefined) return undefined;
+  for (const file of places) if (await put(file, program, explainsItself)) return file;
+  return undefined;
+}
+
 /** Whole or not at all, and only if it runs there: a wrong machine type, noexec. */
-async function put(file: string, program: Buffer): Promise<boolean> {
+async function put(
+  file: string,
+  program: Buffer,
+  works: (file: string) => Promise<boolean> = greets,
+): Promise<boolean> {
+  // The same again stays as it is: what runs it is known by the file.
+  if ((await contentOf(file))?.equals(program) === true && (await works(file))) return true;
   await mkdir(dirname(file), { recursive: true, mode: 0o755 });
   const temp = `${file}.fenceline-new`;
   await rm(temp, { force: true });
@@ -60,7 +84,7 @@ async function put(file: string, program: Buffer): Promise<boolean> {
   }
   await chmod(temp, 0o755);
   // safety: F26: a program that can't be started here never takes the place of one that can
-  if (!(await greets(temp))) {
+  if (!(await works(temp))) {
     await rm(temp, { force: true });
     return false;
   }
@@ -75,6 +99,12 @@ async function greets(file: string): Promise<boolean> {
   return isGreeting(stdout.split('\n', 1)[0] ?? '');
 }
 
+/** Without options the door says what it needs, and ends. */
+async function explainsItself(file: string): Promise<boolean> {
+  const limits = { ms: GREETING_MS, signal: new AbortController().signal };
+  return (await runTool(file, [], limits)).code === WRONG_USAGE;
+}
+
 async function contentOf(file: string | undefined): Promise<Buffer | undefined> {
   if (file === undefined) return undefined;
   try {
@@ -85,10 +115,10 @@ async function contentOf(file: string | undefined): Promise<Buffer | undefined> 
   }
 }
 
-/** Undefined where it was not built: there was no compiler. */
-function nativeProgram(): string | undefined {
+/** Undefined where it was not built: there was no compiler, or for the door no OpenSSL. */
+function nativeProgram(name: string): string | undefined {
   try {
-    return createRequire(import.meta.url).resolve('@fenceline/native/fenceline-fence');
+    return createRequire(import.meta.url).resolve(`@fenceline/native/${name}`);
   } catch {
     return undefined;
   }

@@ -7,10 +7,16 @@ import {
   type Logger,
   type Random,
 } from '@fenceline/common';
-import { dashed, type FenceLineState, type FenceNeighbour } from '@fenceline/protocol';
+import {
+  dashed,
+  type FenceLineState,
+  type FenceNeighbour,
+  type LineWay,
+} from '@fenceline/protocol';
 import { isGreeting, PEER_GREETING, takesManyOrders } from '../order.js';
 import { isOwnAddress } from '../ownHost.js';
 import type { ProgramSession } from '../programSession.js';
+import type { DoorDialer } from '../doorDialer.js';
 import type { Dialed, SshDialer } from '../sshDialer.js';
 import { pauseMs } from './backoffRules.js';
 import { whyNotOurs, type Pong } from './pongRules.js';
@@ -22,6 +28,7 @@ export interface LinePorts {
   log: Logger;
   /** Logins for lines; apart from those of fences, which must never wait for them. */
   dialer: SshDialer;
+  doorDialer: DoorDialer;
   /** Every address of this machine. */
   ownAddresses: () => Promise<string[]>;
 }
@@ -65,6 +72,7 @@ export class FenceLine {
   constructor(
     private readonly ports: LinePorts,
     private readonly neighbour: FenceNeighbour,
+    readonly way: LineWay,
   ) {
     this.#hostUuid = dashed(neighbour.hostUuid);
     this.#sinceMs = ports.clock.monotonicMs();
@@ -76,12 +84,11 @@ export class FenceLine {
 
   state(): FenceLineState {
     const nowMs = this.ports.clock.monotonicMs();
-    const lateMs = this.#askedMs === undefined ? 0 : nowMs - this.#askedMs;
-    const late =
-      lateMs > PING_LATE_MS ? `no answer for ${Math.round(lateMs / 1_000)} s` : undefined;
+    const late = this.answers ? undefined : `no answer for ${Math.round(this.#lateMs / 1_000)} s`;
     const why = this.#state === 'standing' ? late : this.#why;
     return {
       hostUuid: this.#hostUuid,
+      way: this.way,
       state: this.#state,
       forMs: Math.max(0, Math.round(nowMs - this.#sinceMs)),
       ...(this.#roundTripMs === undefined ? {} : { roundTripMs: this.#roundTripMs }),
@@ -90,6 +97,11 @@ export class FenceLine {
         : { nextTryInMs: Math.max(0, Math.round(this.#nextTryMs - nowMs)) }),
       ...(why === undefined ? {} : { why }),
     };
+  }
+
+  /** No ping is overdue. */
+  get answers(): boolean {
+    return this.#lateMs <= PING_LATE_MS;
   }
 
   /** For one order; undefined: it does not stand, or has one already. */
@@ -102,6 +114,10 @@ export class FenceLine {
     this.#line?.close('it is taken down');
     this.#giveUp();
     await this.#done;
+  }
+
+  get #lateMs(): number {
+    return this.#askedMs === undefined ? 0 : this.ports.clock.monotonicMs() - this.#askedMs;
   }
 
   async #run(): Promise<void> {
@@ -129,15 +145,10 @@ export class FenceLine {
 
   /** A login, the greetings, and a first ping that says who is there. */
   async #lay(): Promise<Laid> {
-    const { clock, dialer } = this.ports;
+    const { clock } = this.ports;
     const { signal } = this.#stopping;
     const untilMs = clock.monotonicMs() + LAY_LIMIT_MS;
-    const { sshPort, username, hostKeys } = this.neighbour;
-    const addresses = await this.#addresses();
-    const dialed = await dialer.dial(
-      { addresses, port: sshPort, username, hostKeys },
-      { connectMs: CONNECT_MS, totalMs: LAY_LIMIT_MS, maxOutputBytes: FIRST_OUTPUT_BYTES, signal },
-    );
+    const dialed = await this.#dial();
     if (!dialed.ok) return { state: 'broken', why: `the login failed (${dialed.failure})` };
     this.#giveUp = () => dialed.session.close();
     if (signal.aborted) this.#giveUp();
@@ -150,6 +161,20 @@ export class FenceLine {
         error instanceof TimeoutError ? 'the program there does not answer' : messageOf(error);
       return { state: 'broken', why };
     }
+  }
+
+  async #dial(): Promise<Dialed> {
+    const { dialer, doorDialer } = this.ports;
+    const { sshPort, username, hostKeys, doorPort } = this.neighbour;
+    const { signal } = this.#stopping;
+    const addresses = await this.#addresses();
+    const limits = {
+      ...{ connectMs: CONNECT_MS, totalMs: LAY_LIMIT_MS },
+      ...{ maxOutputBytes: FIRST_OUTPUT_BYTES, signal },
+    };
+    return this.way === 'door' && doorPort !== undefined
+      ? doorDialer.dial({ addresses, port: doorPort }, limits)
+      : dialer.dial({ addresses, port: sshPort, username, hostKeys }, limits);
   }
 
   /** An address that every host has (a bridge of libvirt's) would lead to this very host. */
@@ -230,7 +255,12 @@ export class FenceLine {
     this.#why = why?.slice(0, 256);
     this.#sinceMs = this.ports.clock.monotonicMs();
     this.#nextTryMs = undefined;
-    const facts = { neighbour: this.#hostUuid, state, ...(why === undefined ? {} : { why }) };
+    const facts = {
+      neighbour: this.#hostUuid,
+      way: this.way,
+      state,
+      ...(why === undefined ? {} : { why }),
+    };
     // A host that stays away is tried for ever; that it is still away is no news.
     if (state === 'standing' || before === 'standing') this.ports.log.info('fence line', facts);
     else this.ports.log.debug('fence line', facts);

@@ -5,6 +5,7 @@ import type { FenceNeighbour } from '@fenceline/protocol';
 import { dialerTo, FakeProgram, SUSPECT } from '../../../test/fakeProgram.js';
 import { pauseMs } from './backoffRules.js';
 import { makeFenceLines, type FenceLines } from './fenceLines.js';
+import type { StandingLine } from './standingLine.js';
 
 const OTHER = 'bbbbbbbb-2222-4333-8444-555555555555';
 const neighbour = (hostUuid = SUSPECT, hostKeys = ['ssh-ed25519 AAAA']): FenceNeighbour => ({
@@ -18,26 +19,35 @@ const neighbour = (hostUuid = SUSPECT, hostKeys = ['ssh-ed25519 AAAA']): FenceNe
 interface Rig {
   clock: VirtualClock;
   lines: FenceLines;
+  /** The one that an order would take first. */
+  lineTo: (hostUuid: string) => StandingLine | undefined;
   dialer: ReturnType<typeof dialerTo>;
+  doorDialer: ReturnType<typeof dialerTo>;
   state: () => object | undefined;
 }
 
-function rig(programs: (FakeProgram | 'refused')[]): Rig {
+function rig(
+  programs: (FakeProgram | 'refused')[],
+  throughDoor: (FakeProgram | 'refused')[] = [],
+): Rig {
   const clock = new VirtualClock();
   const dialer = dialerTo(programs, clock);
+  const doorDialer = dialerTo(throughDoor, clock);
   const lines = makeFenceLines({
     ...{ clock, random: seededRandom(3), log: silentLogger, dialer },
+    doorDialer,
     ownAddresses: async () => ['10.0.0.2', '192.168.122.1'],
   });
-  return { clock, lines, dialer, state: () => lines.states()[0] };
+  const lineTo = (hostUuid: string) => lines.linesTo(hostUuid)[0];
+  return { clock, lines, lineTo, dialer, doorDialer, state: () => lines.states()[0] };
 }
 
 test('F27: a line is laid, pinged and told', async () => {
   const program = new FakeProgram();
-  const { clock, lines, dialer, state } = rig([program]);
+  const { clock, lines, lineTo, dialer, state } = rig([program]);
   lines.set([neighbour()]);
-  expect(state()).toMatchObject({ hostUuid: SUSPECT, state: 'connecting' });
-  expect(lines.lineTo(SUSPECT)).toBeUndefined();
+  expect(state()).toMatchObject({ hostUuid: SUSPECT, way: 'ssh', state: 'connecting' });
+  expect(lineTo(SUSPECT)).toBeUndefined();
   await clock.advance(60_000);
   expect(state()).toMatchObject({ state: 'standing', roundTripMs: 0 });
   expect(program.given[0]).toBe('fenceline-peer 1');
@@ -46,8 +56,8 @@ test('F27: a line is laid, pinged and told', async () => {
   const pings = program.given.filter((line) => line.startsWith('ping '));
   expect(pings.length).toBeGreaterThan(4);
   expect(pings.length).toBeLessThan(10);
-  expect(lines.lineTo(SUSPECT)?.isFree).toBe(true);
-  expect(lines.lineTo(OTHER)).toBeUndefined();
+  expect(lineTo(SUSPECT)?.isFree).toBe(true);
+  expect(lineTo(OTHER)).toBeUndefined();
   await lines.stop();
   expect(program.closed).toBe(true);
   expect(clock.pending).toBe(0);
@@ -100,7 +110,7 @@ describe('F27: who answers there', () => {
     made.lines.set([neighbour()]);
     await made.clock.advance(1_000);
     expect(made.state()).toMatchObject({ state, why: expect.stringContaining(why) });
-    expect(made.lines.lineTo(SUSPECT)).toBeUndefined();
+    expect(made.lineTo(SUSPECT)).toBeUndefined();
     expect(program.closed).toBe(true);
     await made.lines.stop();
   });
@@ -131,24 +141,87 @@ test('F27: a host that refuses is tried for ever, ever less often, never in step
 test('F27: a new list closes what is not in it and leaves the rest as it is', async () => {
   const [a, b, c] = [new FakeProgram(), new FakeProgram(), new FakeProgram()];
   b.host = OTHER;
-  const { clock, lines } = rig([a, b, c]);
+  const { clock, lines, lineTo } = rig([a, b, c]);
   lines.set([neighbour()]);
   await clock.advance(1_000);
   lines.set([neighbour(), neighbour(OTHER)]);
   await clock.advance(1_000);
   expect(lines.states().map(({ state }) => state)).toEqual(['standing', 'standing']);
-  const before = lines.lineTo(SUSPECT);
+  const before = lineTo(SUSPECT);
   lines.set([neighbour()]);
   expect(lines.states().map(({ hostUuid }) => hostUuid)).toEqual([SUSPECT]);
   expect([a.closed, b.closed]).toEqual([false, true]);
-  expect(lines.lineTo(SUSPECT)).toBe(before);
+  expect(lineTo(SUSPECT)).toBe(before);
   // Another host key: what was trusted before is not any more.
   lines.set([neighbour(SUSPECT, ['ssh-ed25519 BBBB'])]);
   expect(a.closed).toBe(true);
-  expect(lines.lineTo(SUSPECT)).toBeUndefined();
+  expect(lineTo(SUSPECT)).toBeUndefined();
   await lines.stop();
   lines.set([neighbour()]);
   expect(lines.states()).toEqual([]);
+});
+
+describe('F27: a host with a second way in', () => {
+  const withDoor = (doorPort = 7_071): FenceNeighbour => Object.assign(neighbour(), { doorPort });
+  const standing = async (): Promise<Rig & { ssh: FakeProgram; door: FakeProgram }> => {
+    const [ssh, door] = [new FakeProgram(), new FakeProgram()];
+    const made = rig([ssh], [door]);
+    made.lines.set([withDoor()]);
+    await made.clock.advance(2_000);
+    return { ...made, ssh, door };
+  };
+
+  test('F27: a line over each way, at the port of each, SSH first', async () => {
+    const { lines, dialer, doorDialer, ssh } = await standing();
+    expect(lines.states().map(({ way, state }) => [way, state])).toEqual([
+      ['ssh', 'standing'],
+      ['door', 'standing'],
+    ]);
+    expect([dialer.ports, doorDialer.ports]).toEqual([[22], [7_071]]);
+    const [first, second, ...more] = lines.linesTo(SUSPECT);
+    expect(more).toEqual([]);
+    first?.close('the test closes the first one');
+    expect(ssh.closed).toBe(true);
+    expect(second?.isFree).toBe(true);
+    await lines.stop();
+  });
+
+  test('F27: one whose ping is overdue comes after one that answers', async () => {
+    const { lines, clock, ssh, door } = await standing();
+    ssh.mute = true;
+    await clock.advance(18_000);
+    expect(lines.states().map(({ why }) => why !== undefined)).toEqual([true, false]);
+    lines.linesTo(SUSPECT)[0]?.close('the test closes the first one');
+    expect([ssh.closed, door.closed]).toEqual([false, true]);
+    await lines.stop();
+  });
+
+  test('F27: another door, or none, leaves the line over SSH as it is', async () => {
+    const { lines, clock, ssh, door, doorDialer } = await standing();
+    lines.set([withDoor(7_072)]);
+    await clock.advance(2_000);
+    expect([ssh.closed, door.closed]).toEqual([false, true]);
+    expect(doorDialer.ports.slice(0, 2)).toEqual([7_071, 7_072]);
+    lines.set([neighbour()]);
+    expect(lines.states().map(({ way }) => way)).toEqual(['ssh']);
+    expect(ssh.closed).toBe(false);
+    await lines.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  test('F22, F27: through the door another host is found out, too', async () => {
+    const door = new FakeProgram();
+    door.host = OTHER;
+    const made = rig([new FakeProgram()], [door]);
+    made.lines.set([withDoor()]);
+    await made.clock.advance(600);
+    expect(made.lines.states()[1]).toMatchObject({
+      ...{ way: 'door', state: 'broken' },
+      why: expect.stringContaining('another host'),
+    });
+    expect(made.lines.linesTo(SUSPECT)).toHaveLength(1);
+    await made.lines.stop();
+  });
 });
 
 test('the pauses grow to a minute and are spread by chance', () => {

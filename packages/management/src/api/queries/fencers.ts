@@ -29,7 +29,8 @@ export function fencersOf(
     .slice(0, MAX_PEERS_SHOWN)
     .map(({ uuid, name }) => {
       const line = lines[placeOf(uuid)];
-      return { uuid, name, line: line?.state ?? null, roundTripMs: line?.roundTripMs ?? null };
+      const { state = null, roundTripMs = null, ways = [] } = line ?? {};
+      return { uuid, name, line: state, ways: [...ways], roundTripMs };
     });
 }
 

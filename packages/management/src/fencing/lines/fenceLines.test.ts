@@ -14,6 +14,7 @@ const told = (n: number): number[] | undefined => {
 };
 const line = (n: number, change: Partial<FenceLineState> = {}): FenceLineState => ({
   hostUuid: hostUuid(n),
+  way: 'ssh',
   state: 'standing',
   forMs: 1,
   roundTripMs: 2,
@@ -40,6 +41,24 @@ test('F27: each host is told whom to keep a line to, and how to get in there', a
   const calls = rig.gateway.callsOf('fenceLines').length;
   await rig.clock.advance(60_000);
   expect(rig.gateway.callsOf('fenceLines')).toHaveLength(calls);
+});
+
+test('F27: a host with a second way in is known by it, as of its last connect', async () => {
+  rig = await readinessRig(3);
+  const agent = rig.agents[0];
+  if (agent !== undefined) agent.doorPort = 7_171;
+  await rig.hosts.inventory.reconnect(hostUuid(1));
+  await rig.clock.advance(12_000);
+  const doors = (): (number | undefined)[] => {
+    const last = rig.gateway.callsOf('fenceLines', hostUuid(2)).at(-1)?.command as FenceLinesCmd;
+    return last.neighbours.map(({ doorPort }) => doorPort);
+  };
+  expect(told(2)).toEqual([1, 3]);
+  expect(doors()).toEqual([7_171, undefined]);
+  if (agent !== undefined) agent.doorPort = undefined;
+  await rig.hosts.inventory.reconnect(hostUuid(1));
+  await rig.clock.advance(12_000);
+  expect(doors()).toEqual([undefined, undefined]);
 });
 
 test('F27: an agent that restarts moves no line, and is told again', async () => {
@@ -105,6 +124,27 @@ describe('F27: what is seen of the lines', () => {
     expect(rig.readiness.lines.missingSince(hostUuid(1))).toBeUndefined();
   });
 
+  test('F27: of two ways of one keeper the better one counts, and both are told', async () => {
+    rig = await readinessRig(2);
+    const [, b] = rig.agents;
+    if (b === undefined) throw new Error('two hosts');
+    const seen = async (...lines: FenceLineState[]) => {
+      b.fenceLines = lines;
+      await rig.clock.advance(10_000);
+      return rig.readiness.lines.linesTo(hostUuid(1));
+    };
+    const door = line(1, { way: 'door', roundTripMs: 1 });
+    expect(await seen(door, line(1))).toMatchObject([
+      { ways: ['ssh', 'door'], roundTripMs: 2, answers: true },
+    ]);
+    expect(await seen(line(1, { why: 'no answer for 9 s' }), door)).toMatchObject([
+      { ways: ['door', 'ssh'], roundTripMs: 1, answers: true },
+    ]);
+    expect(await seen(line(1, { state: 'broken', why: 'no' }), door)).toMatchObject([
+      { ways: ['door'], state: 'standing', answers: true },
+    ]);
+  });
+
   test('F27: only keepers whose heartbeats arrive are believed', async () => {
     rig = await readinessRig(3);
     const [, b, c] = rig.agents;
@@ -123,7 +163,7 @@ describe('F27: what is seen of the lines', () => {
 
 test('F12: lines that answer come first, then those that stand, the quick before the slow', () => {
   const seen = (keeperUuid: string, change: Partial<LineSeen>): LineSeen => ({
-    ...{ keeperUuid, state: 'standing', roundTripMs: 1, answers: true },
+    ...{ keeperUuid, ways: ['ssh'], state: 'standing', roundTripMs: 1, answers: true },
     ...change,
   });
   const all = [

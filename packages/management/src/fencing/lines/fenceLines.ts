@@ -169,12 +169,14 @@ function canBeReached({ hypervisor, fencePublicKey, sshHostKeys }: Host): boolea
   return hypervisor === 'KVM' && fencePublicKey !== null && sshHostKeys.length > 0;
 }
 
-function neighbourOf({ uuid, addresses, sshPort, sshUsername, sshHostKeys }: Host): FenceNeighbour {
+function neighbourOf(host: Host): FenceNeighbour {
+  const { uuid, addresses, sshPort, sshUsername, sshHostKeys, doorPort } = host;
   return {
     hostUuid: uuid,
     addresses: addresses.slice(0, 16),
     sshPort,
     username: sshUsername,
     hostKeys: sshHostKeys.slice(0, 16),
+    ...(doorPort === null ? {} : { doorPort }),
   };
 }

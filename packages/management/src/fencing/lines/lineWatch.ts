@@ -1,14 +1,17 @@
 import { isoNow, type Clock, type MonotonicMs } from '@fenceline/common';
-import type { FenceLineState } from '@fenceline/protocol';
+import { LINE_WAYS, type FenceLineState, type LineWay } from '@fenceline/protocol';
 import type { HostPresence } from '../../hosts/contracts.js';
 import type { Events } from '../../telemetry/events.js';
 
 /** A host without a standing line for so long is an alarm, ms. */
 const ALARM_AFTER_MS = 120_000;
 
-/** One line to a host, as its keeper told it in the last heartbeat. */
+/** The way from one keeper to a host, as it told its lines there in the last heartbeat. */
 export interface LineSeen {
   keeperUuid: string;
+  /** The ways over which a line stands, best first. */
+  ways: readonly LineWay[];
+  /** Of the best one of its lines. */
   state: FenceLineState['state'];
   /** Of the last ping; null: none was answered. */
   roundTripMs: number | null;
@@ -26,14 +29,27 @@ export function linesTo(
     .filter((uuid) => uuid !== hostUuid && presence.linkUp(uuid))
     .flatMap((keeperUuid) => {
       const lines = presence.lastHeartbeat(keeperUuid)?.fenceLines ?? [];
-      const line = lines.find((one) => one.hostUuid === hostUuid);
-      if (line === undefined) return [];
-      const { state, roundTripMs = null, why } = line;
-      return [
-        { keeperUuid, state, roundTripMs, answers: state === 'standing' && why === undefined },
-      ];
+      const own = lines.filter((one) => one.hostUuid === hostUuid).toSorted(byWay);
+      const [best] = own;
+      if (best === undefined) return [];
+      const { state, roundTripMs = null } = best;
+      const ways = own.filter((one) => one.state === 'standing').map(({ way }) => way);
+      return [{ keeperUuid, ways, state, roundTripMs, answers: answersNow(best) }];
     })
     .toSorted(byUse);
+}
+
+function answersNow({ state, why }: FenceLineState): boolean {
+  return state === 'standing' && why === undefined;
+}
+
+/** In the order in which a fence tries them: what answers, what stands, SSH before the door. */
+function byWay(a: FenceLineState, b: FenceLineState): number {
+  return (
+    Number(answersNow(b)) - Number(answersNow(a)) ||
+    Number(b.state === 'standing') - Number(a.state === 'standing') ||
+    LINE_WAYS.indexOf(a.way) - LINE_WAYS.indexOf(b.way)
+  );
 }
 
 /** Those that answer first, the quick ones before the slow ones. */

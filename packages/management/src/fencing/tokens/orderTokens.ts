@@ -7,7 +7,7 @@ import {
   type Secret,
   type Timer,
 } from '@fenceline/common';
-import { agentRoutes, DomainError } from '@fenceline/protocol';
+import { agentRoutes, DomainError, MAX_TOKENS_PER_FENCE } from '@fenceline/protocol';
 import type { AgentGateway } from '../../hosts/agentGateway.js';
 import { callAgent } from '../../hosts/connect/context.js';
 import type { ConnectExtension } from '../../hosts/connect/extensions.js';
@@ -27,17 +27,22 @@ const LOOK_EVERY_MS = 10_000;
 const MAX_WAITING_PER_HOST = 64;
 const ALL = Number.MAX_SAFE_INTEGER;
 
-/** What one order may carry; both are used up by having been taken. */
+/** What one call of a peer carries: used up by having been taken. */
 export interface TakenTokens {
-  orderToken?: Secret;
-  spareOrderToken?: Secret;
+  /** In the order of use; empty: that host asks for none. */
+  readonly tokens: readonly Secret[];
+  /**
+   * Those at these places were in no order, so they can be taken again while the host is ill; a peer
+   * has seen them, so they don't outlast the next deposit.
+   */
+  giveBack(places: readonly number[]): Promise<void>;
 }
 
 /** The one-time order tokens of all hosts (F29a). */
 export interface OrderTokens {
   /**
-   * Tokens for one order to that host, gone from the store when this returns: durably, before they
-   * can leave the server. Empty: that host asks for none.
+   * Tokens for the orders of one call, marked as taken when this returns: durably, before they can
+   * leave the server.
    * @throws DomainError REFUSED if none is left.
    */
   take(host: { uuid: string; name: string }): Promise<TakenTokens>;
@@ -90,12 +95,19 @@ class Keeper implements OrderTokens {
 
   async take(host: { uuid: string; name: string }): Promise<TakenTokens> {
     // safety: F29a: used up durably before it leaves: a server that is killed hands none out twice
-    const [first, spare] = await this.#tokens.takeTwo(host.uuid);
-    if (first !== undefined) {
+    const taken = await this.#tokens.take(host.uuid, MAX_TOKENS_PER_FENCE);
+    if (taken.length > 0) {
       this.#alarmed.delete(host.uuid);
-      return { orderToken: first, ...(spare === undefined ? {} : { spareOrderToken: spare }) };
+      return {
+        tokens: taken.map(({ token }) => token),
+        giveBack: async (places) =>
+          this.#tokens.putBack(
+            host.uuid,
+            places.flatMap((place) => taken[place] ?? []),
+          ),
+      };
     }
-    if (this.#wanted() === 0) return {};
+    if (this.#wanted() === 0) return { tokens: [], giveBack: async () => undefined };
     if (!this.#alarmed.has(host.uuid)) await this.#alarm(host);
     this.#alarmed.add(host.uuid);
     throw new DomainError('REFUSED', `no order token of ${host.name} is left; they are ${RENEWED}`);
@@ -152,13 +164,13 @@ class Keeper implements OrderTokens {
       const { uuid, status } = host;
       // safety: an order that is out must find its token: nothing is replaced under it
       if (status !== 'Connected' || !this.#fresh.has(uuid) || this.#out.has(uuid)) continue;
-      const count = counts.get(uuid) ?? 0;
+      const { usable, fresh } = counts.get(uuid) ?? { usable: 0, fresh: 0 };
       const held = this.deps.presence.lastHeartbeat(uuid)?.orderTokens;
-      const differs = held !== undefined && held !== count;
+      const differs = held !== undefined && held !== usable;
       const again = this.#differed.has(uuid);
       if (differs) this.#differed.add(uuid);
       else this.#differed.delete(uuid);
-      if (count >= this.#wanted() && !(differs && again)) continue;
+      if (fresh >= this.#wanted() && !(differs && again)) continue;
       const limit = { fresh: false, signal: this.#stopping.signal };
       await this.#perHost
         .run(uuid, () => this.#deposit(host, limit))
@@ -170,7 +182,7 @@ class Keeper implements OrderTokens {
   }
 
   /**
-   * What was never handed out, filled up, and exactly that on the host.
+   * What no peer has ever seen, filled up, and exactly that on the host.
    * @param fresh all of it new: a database that was restored may hold tokens that were used since.
    */
   async #deposit(
@@ -181,15 +193,17 @@ class Keeper implements OrderTokens {
     const wanted = this.#wanted();
     // safety: another agent at that address must not learn this host's tokens
     await this.#mustBe(host, signal);
-    const count = fresh ? 0 : ((await this.#tokens.counts()).get(host.uuid) ?? 0);
+    const count = fresh ? 0 : ((await this.#tokens.counts()).get(host.uuid)?.fresh ?? 0);
     const made = Array.from({ length: Math.max(0, wanted - count) }, () => random.hex(TOKEN_BYTES));
     // safety: in the store before the host: it may take them and its answer be lost
     const oldest = await this.#tokens.add(host.uuid, made);
-    const kept = await this.#tokens.list(host.uuid, fresh ? oldest : 0);
+    const kept = await this.#tokens.listFresh(host.uuid, fresh ? oldest : 0);
     const command = { tokens: kept.map((token) => token.reveal()), replace: true };
     const call = { command, deadlineMs: CALL_MS, signal };
     await callAgent({ ...this.deps, host }, agentRoutes.orderTokens, call);
+    // Only now: as long as the host may hold none of the new ones, the old ones are what it holds.
     if (fresh) await this.#tokens.dropBefore(host.uuid, oldest);
+    else await this.#tokens.dropSeen(host.uuid);
     this.#fresh.add(host.uuid);
     this.#differed.delete(host.uuid);
     this.#alarmed.delete(host.uuid);

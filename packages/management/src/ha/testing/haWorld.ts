@@ -110,7 +110,10 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     random,
     events,
     log,
-    tokens: { take: async () => ({}), hold: () => () => undefined },
+    tokens: {
+      take: async () => ({ tokens: [], giveBack: async () => undefined }),
+      hold: () => () => undefined,
+    },
     lines: { linesTo: () => [] },
     logins: { has: async () => false, sealedFor: async () => undefined },
   });

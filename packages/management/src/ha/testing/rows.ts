@@ -22,6 +22,7 @@ export function hostRow(uuid: string, name: string): HostsTable {
     sshHostKeysJson: '[]',
     fencePublicKey: null,
     nextFencePublicKey: null,
+    doorPort: null,
     status: 'Connected',
     state: 'Enabled',
     liveness: 'online',

@@ -137,6 +137,7 @@ function connectAgent(deps: ConnectDeps, hooks: ConnectHooks): Step<ConnectConte
           fencePublicKey,
           // A change of the key whose last answer was lost.
           ...(host.nextFencePublicKey === fencePublicKey ? { nextFencePublicKey: null } : {}),
+          doorPort: answer.doorPort ?? null,
           sshHostKeys: pinnedHostKeys(host, answer.sshHostKeys),
         };
         await repository.update(host.uuid, fields);

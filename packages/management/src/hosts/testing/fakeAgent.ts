@@ -48,6 +48,7 @@ export class FakeAgent {
   fencePublicKey: string;
   nextFencePublicKey: string | undefined;
   sshHostKeys: string[];
+  doorPort: number | undefined;
   vms: VmSeen[] = [];
   /** Deposited by the server. */
   orderTokens: readonly string[] = [];

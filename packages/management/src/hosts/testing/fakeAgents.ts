@@ -127,6 +127,7 @@ export class FakeAgents implements AgentGateway {
           addresses,
           sshHostKeys,
           fencePublicKey: fake.fencePublicKey,
+          ...(fake.doorPort === undefined ? {} : { doorPort: fake.doorPort }),
           seeded: true,
         };
       case agentRoutes.fenceLines.name:
