@@ -57,7 +57,9 @@ VM=${VM} OTHER=${OTHER} WORDS=
 SPIN='exec {f}<> <(:); while :; do read -t 1000 -u $f; done'
 qemu() { ( exec -a /usr/bin/qemu-system-x86_64 bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
 named() { local name=$1; shift; ( exec -a "$name" bash -c "$SPIN" "$@" ) & LAST=$!; settle; }
-settle() { until [[ $(tr '\\0' ' ' </proc/$LAST/cmdline) == *read\\ -t* ]]; do sleep 0.01; done; }
+# Until it waits, and the child that it made for that has ended: that one had the same arguments.
+settle() { until [[ $(tr '\\0' ' ' </proc/$LAST/cmdline) == *read\\ -t* && -z $(children) ]]; do sleep 0.01; done; }
+children() { local c; for c in $(</proc/$LAST/task/$LAST/children); do tr '\\0' ' ' </proc/$c/cmdline; done 2>/dev/null; }
 mark() { printf 'name=opt/org.fenceline/run,string=%s' "$1"; }
 starttime() { local s; s=$(cat /proc/$1/stat); s=\${s##*) }; set -- $s; echo "\${20}"; }
 order() { # EPOCH DISKS… (extra head words in HEAD)

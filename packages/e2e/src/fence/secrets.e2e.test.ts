@@ -35,6 +35,8 @@ test(
     const env = { NODE_OPTIONS: `--report-on-signal --report-directory=${REPORTS}` };
     site = await openSite(path.join(tmpdir(), `fl-secrets-${process.pid}`), {
       serverEnvironment: env,
+      // Without fence lines: one that stands would need no login.
+      settings: { ha: { fenceLine: { perHost: 0 } } },
     });
     const { cluster, hosts, lab } = site;
     const { api } = cluster;

@@ -50,6 +50,7 @@ describe('hostUnreachable in the real composition', () => {
   test('never says so', async () => {
     const vm = await afterPowerCut('never');
     await vm.site.world.clock.advance(60_000);
+    await untilSo(vm.site, async () => (await openTask(vm))?.state === 'refused');
     expect((await openTask(vm))?.waitsFor).toContain('ha.unreachable.policy is never');
   });
 
@@ -77,7 +78,8 @@ describe('hostUnreachable in the real composition', () => {
       ],
     };
     const vm = await afterPowerCut('corroborated', armed);
-    await vm.site.world.clock.advance(80_000);
+    await vm.site.world.clock.advance(50_000);
+    await untilSo(vm.site, async () => (await openTask(vm))?.state === 'refused');
     expect((await openTask(vm))?.waitsFor).toMatch(/its record stood still for \d+ of 90000 ms/);
     await runsAgain(vm);
     expect(await proofs(vm)).toMatchObject([
