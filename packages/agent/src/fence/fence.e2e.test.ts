@@ -38,7 +38,7 @@ const peer = makePeerFence({
   log: silentLogger,
   dialer: gatedDialer(ssh, { clock, random: systemRandom, maxParallel: 8, maxAttempts: 4 }),
   signs: systemSigns(clock),
-  lines: { lineTo: () => undefined },
+  lines: { linesTo: () => [] },
   own: { hostUuid: async () => '${H2}', addresses: async () => ['10.77.1.12', '10.77.2.12'] },
 });
 const context = { caller: { role: 'server', name: 'e2e' }, signal: new AbortController().signal };

@@ -36,7 +36,7 @@ const access = fileFenceAccess({
 const clock = systemClock;
 const random = systemRandom;
 const dialer = ssh2Dialer({ clock, privateKey: () => access.privateKey() });
-const lines = makeFenceLines({ clock, random, log: silentLogger, dialer, ownAddresses: async () => ['10.77.1.12'] });
+const lines = makeFenceLines({ clock, random, log: silentLogger, dialer, doorDialer: { dial: async () => ({ ok: false, failure: 'refused', stages: [] }) }, ownAddresses: async () => ['10.77.1.12'] });
 const peer = makePeerFence({
   ...{ clock, random, log: silentLogger, dialer, lines, signs: systemSigns(clock) },
   own: { hostUuid: async () => '${H2}', addresses: async () => ['10.77.1.12', '10.77.2.12'] },
@@ -120,7 +120,7 @@ async function fence(over: object = {}): Promise<FenceVmFromPeerRsp> {
     ...{ targetHostUuid: H1, targetHostIp: '10.77.1.11', targetHostKeys: [hostKey] },
     ...{ targetAddresses: ['10.77.1.11'], targetAgentPort: 7070, targetHostSshPort: 22 },
     ...{ targetHostUsername: 'root', controls: [], sshTimeoutSec: 10, connectTimeoutMs: 3_500 },
-    ...{ killGraceMs: 300, orderToken: token(2 * n), spareOrderToken: token(2 * n + 1) },
+    ...{ killGraceMs: 300, orderToken: token(2 * n), spareOrderTokens: [token(2 * n + 1)] },
     ...{ vmUuid: uuid, fenceEpoch: 7 },
     disks: [{ kind: 'file', source: '/srv/shared/web1.img' }],
     ...over,
@@ -180,7 +180,7 @@ test('F27: a fence over the line needs no login, and the line stands for the nex
 
 test('F29a: over the line, too, an order needs a token that lies there, and uses it up', async () => {
   lab(['vm', 'start', 'web1', 'h1']);
-  const used = { orderToken: token(0), spareOrderToken: token(2) };
+  const used = { orderToken: token(0), spareOrderTokens: [token(2)] };
   expect(await fence(used)).toMatchObject({ outcome: 'badOrderToken', qemuConfirmedDead: false });
   expect(exec('h1', 'virsh domstate web1')).toBe('running');
   await standing();
