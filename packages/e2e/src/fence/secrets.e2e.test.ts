@@ -111,6 +111,14 @@ test(
     needles.push(...(await fenceKeys()).map(middleOf));
     await cluster.cli(['host', 'remove-login', 'h1']);
 
+    // A power device that is stored, and fails: its password is sealed in the database.
+    await api.setHostPower({ host: 'h1', levels: [{ devices: [device] }] }, LIMIT);
+    const verified = await cluster.cli(['host', 'power-verify', 'h1']);
+    expect([verified.code === 0, `${verified.stdout}${verified.stderr}`]).toEqual([
+      false,
+      expect.not.stringContaining('canary'),
+    ]);
+
     // A report as Node writes it when a program dies: stacks, environment, handles.
     const server = (await mgr.status()).services.find(({ name }) => name === 'server');
     await mgr.mustExec(['kill', '-USR2', String(server?.pid)]);

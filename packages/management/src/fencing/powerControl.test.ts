@@ -6,6 +6,7 @@ import { Settings } from '../settings/settings.js';
 import { openMemoryStore } from '../store/adapters/sqlite.js';
 import { vmOf } from '../vms/vm.js';
 import { hostUuid, vmRow } from '../ha/testing/rows.js';
+import { plainVault } from '../hosts/testing/rig.js';
 import type { ProofRequest } from './channels/channel.js';
 import { powerChannel } from './channels/power.js';
 import { makePowerControl } from './powerControl.js';
@@ -39,7 +40,7 @@ async function makeWorld(feeds: readonly Feed[]) {
         level,
         position: i + 1,
         agent: `fence_${plug}`,
-        parametersJson: JSON.stringify({ plug }),
+        parametersSealed: JSON.stringify({ plug }),
         verifiedAt,
       })
       .execute();
@@ -67,7 +68,10 @@ async function makeWorld(feeds: readonly Feed[]) {
   };
   const source = { current: () => settings };
   const random = seededRandom(1);
-  const control = makePowerControl({ store, device, settings: source, clock, random });
+  const control = makePowerControl({
+    ...{ store, device, settings: source, clock, random },
+    loginVault: plainVault,
+  });
   const presence = { lastSignOfLifeMs: () => undefined } as unknown as HostPresence;
   const channel = powerChannel({ power: control, presence, settings: source, clock });
   const stop = new AbortController();

@@ -1,5 +1,6 @@
 import { makeSingleFlight, sleep, type Clock, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
+import type { LoginVault } from '../hosts/hostLogins.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { Store } from '../store/store.js';
 import { PowerDeviceError, type PowerDevice } from './powerDevice.js';
@@ -22,6 +23,7 @@ export interface PowerControlDeps {
   settings: SettingsSource;
   clock: Clock;
   random: Random;
+  loginVault: Pick<LoginVault, 'open'>;
 }
 
 /** What was read of one level. */
@@ -51,7 +53,7 @@ export function makePowerControl(deps: PowerControlDeps): PowerControl {
   const wishes = new Map<string, Set<() => boolean>>();
   return {
     problem: async (hostUuid) => {
-      const levels = await powerLevelsOf(deps.store.db, hostUuid);
+      const levels = await powerLevelsOf(deps.store.db, deps.loginVault, hostUuid);
       if (levels.length === 0) return 'the host has no power device';
       return levels.some(isVerified)
         ? undefined
@@ -81,7 +83,9 @@ async function switchOff(
   tools: Tools,
   { hostUuid, wanted }: { hostUuid: string; wanted: () => boolean },
 ): Promise<LevelReading[]> {
-  const levels = (await powerLevelsOf(tools.store.db, hostUuid)).filter(isVerified);
+  const levels = (await powerLevelsOf(tools.store.db, tools.loginVault, hostUuid)).filter(
+    isVerified,
+  );
   if (levels.length === 0) throw new DomainError('NOT_FOUND', 'the host has no power device');
   const readings: LevelReading[] = [];
   for (const level of levels) {

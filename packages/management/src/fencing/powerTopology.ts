@@ -1,3 +1,4 @@
+import type { LoginVault } from '../hosts/hostLogins.js';
 import type { Queryable } from '../store/store.js';
 import { fromJson } from '../store/store.js';
 import type { PowerDeviceConfig } from './powerDevice.js';
@@ -21,8 +22,15 @@ export interface PowerLevel {
   devices: readonly StoredPowerDevice[];
 }
 
-/** The levels of a host in the order in which they are tried; empty: it has no power device. */
-export async function powerLevelsOf(on: Queryable, hostUuid: string): Promise<PowerLevel[]> {
+/**
+ * The levels of a host in the order in which they are tried; empty: it has no power device.
+ * @throws Error if the parameters of one can't be opened any more.
+ */
+export async function powerLevelsOf(
+  on: Queryable,
+  vault: Pick<LoginVault, 'open'>,
+  hostUuid: string,
+): Promise<PowerLevel[]> {
   const rows = await on
     .selectFrom('powerDevices')
     .selectAll()
@@ -30,16 +38,17 @@ export async function powerLevelsOf(on: Queryable, hostUuid: string): Promise<Po
     .orderBy('level')
     .orderBy('position')
     .execute();
+  const devices = await Promise.all(
+    rows.map(async ({ uuid, level, agent, parametersSealed, verifiedAt }) => {
+      const opened = await vault.open(uuid, parametersSealed);
+      const parameters = fromJson<Record<string, string>>(opened.reveal());
+      return { level, device: { uuid, config: { agent, parameters }, verifiedAt } };
+    }),
+  );
   const numbers = [...new Set(rows.map(({ level }) => level))];
   return numbers.map((level) => ({
     level,
-    devices: rows
-      .filter((row) => row.level === level)
-      .map(({ uuid, agent, parametersJson, verifiedAt }) => ({
-        uuid,
-        config: { agent, parameters: fromJson<Record<string, string>>(parametersJson) },
-        verifiedAt,
-      })),
+    devices: devices.filter((one) => one.level === level).map(({ device }) => device),
   }));
 }
 

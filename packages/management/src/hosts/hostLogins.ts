@@ -3,11 +3,14 @@ import type { LoginText } from '@fenceline/protocol';
 import type { LoginKind } from '@fenceline/protocol';
 import type { Queryable, Store } from '../store/store.js';
 
-/** Seals logins for the database, with a key that is not in it. */
+/**
+ * Seals secrets for the database, with a key that is not in it: logins of hosts, parameters of their
+ * power devices. `owner` is the uuid of the one or the other: what was sealed for one opens for it only.
+ */
 export interface LoginVault {
-  seal(hostUuid: string, login: Secret): Promise<string>;
-  /** @throws Error, without a word of it, if it was sealed with another key or for another host. */
-  open(hostUuid: string, sealed: string): Promise<Secret>;
+  seal(owner: string, secret: Secret): Promise<string>;
+  /** @throws Error, without a word of it, if it was sealed with another key or for another owner. */
+  open(owner: string, sealed: string): Promise<Secret>;
   /** For the one who has the other half of this key. @throws Error if it is no key. */
   sealFor(publicKey: string, text: Secret, context: string): SealedBox;
 }

@@ -13,7 +13,7 @@ import { makeSiblingRefresh, type SiblingRefresh } from './connect/siblingRefres
 import type { HostListener, HostPresence } from './contracts.js';
 import { wasConnected, type Host } from './host.js';
 import { makeInventory, type HostInventory } from './inventory.js';
-import type { HostLogins } from './hostLogins.js';
+import type { HostLogins, LoginVault } from './hostLogins.js';
 import { makeRotateKey } from './keyRotation.js';
 import { makeInventoryRepository } from './inventoryRepository.js';
 import { makeVerifyPower } from './powerVerify.js';
@@ -33,6 +33,7 @@ export interface HostsDeps {
   settings: SettingsSource;
   power: PowerDevice;
   logins: HostLogins;
+  loginVault: LoginVault;
   /** This management node. */
   owner: Owner;
   /** What other domains add to every connect, in order. */
@@ -61,7 +62,7 @@ export interface HostLiveness {
 export function makeHosts(deps: HostsDeps): Hosts {
   const { store, bus, settings } = deps;
   const repository = makeHostRepository(deps);
-  const inventory = makeInventoryRepository(store, deps.random);
+  const inventory = makeInventoryRepository(store, deps.random, deps.loginVault);
   const presence = new Presence(deps.clock);
   const autoReconnect = new AutoReconnect(deps);
   const shared = { ...deps, repository, inventory, presence, autoReconnect };

@@ -1,9 +1,10 @@
-import type { Random } from '@fenceline/common';
+import { Secret, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
 import { powerLevelsOf, type PowerLevel } from '../fencing/powerTopology.js';
 import type { ClustersTable } from '../store/schema.js';
 import type { Queryable, Store } from '../store/store.js';
+import type { LoginVault } from './hostLogins.js';
 
 /** The devices of one level of a host, in order. */
 export type NewPowerLevel = readonly PowerDeviceConfig[];
@@ -34,7 +35,11 @@ export interface InventoryRepository {
   knownRuns(hostUuid: string): Promise<{ vmUuid: string; epoch: number }[]>;
 }
 
-export function makeInventoryRepository(store: Store, random: Random): InventoryRepository {
+export function makeInventoryRepository(
+  store: Store,
+  random: Random,
+  vault: LoginVault,
+): InventoryRepository {
   return {
     async cluster(clusterUuid, on = store.db) {
       const query = on.selectFrom('clusters').selectAll().where('uuid', '=', clusterUuid);
@@ -43,22 +48,21 @@ export function makeInventoryRepository(store: Store, random: Random): Inventory
         throw new DomainError('NOT_FOUND', `there is no cluster ${clusterUuid}`, { clusterUuid });
       return row;
     },
-    powerLevels: (hostUuid) => powerLevelsOf(store.db, hostUuid),
+    powerLevels: (hostUuid) => powerLevelsOf(store.db, vault, hostUuid),
     async setPowerLevels(hostUuid, levels, on) {
+      const rows = await Promise.all(
+        levels.flatMap((devices, l) =>
+          devices.map(async ({ agent, parameters }, i) => {
+            // safety: a new uuid; what was proven of an old device says nothing about this one.
+            const uuid = random.uuid();
+            const parametersSealed = await vault.seal(uuid, new Secret(JSON.stringify(parameters)));
+            const place = { hostUuid, level: l + 1, position: i + 1 };
+            return { uuid, ...place, agent, parametersSealed, verifiedAt: null };
+          }),
+        ),
+      );
       const replace = async (tx: Queryable): Promise<void> => {
         await tx.deleteFrom('powerDevices').where('hostUuid', '=', hostUuid).execute();
-        const rows = levels.flatMap((devices, l) =>
-          devices.map(({ agent, parameters }, i) => ({
-            // safety: a new uuid; what was proven of an old device says nothing about this one.
-            uuid: random.uuid(),
-            hostUuid,
-            level: l + 1,
-            position: i + 1,
-            agent,
-            parametersJson: JSON.stringify(parameters),
-            verifiedAt: null,
-          })),
-        );
         if (rows.length > 0) await tx.insertInto('powerDevices').values(rows).execute();
       };
       await (on === undefined ? store.transaction(replace) : replace(on));

@@ -13,8 +13,8 @@ export interface PowerDevicesTable {
   position: number;
   /** A fence-agents program: a name in PATH or an absolute path. */
   agent: string;
-  /** Its parameters as JSON object; secret, never printed. */
-  parametersJson: string;
+  /** Its parameters as JSON object, sealed with a key that is not in the database (F28). */
+  parametersSealed: string;
   /** When a drill last saw that it feeds exactly this host; null = not proven. */
   verifiedAt: string | null;
 }

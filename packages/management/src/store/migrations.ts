@@ -58,7 +58,7 @@ const inventory: Record<string, Column[]> = {
     ['level', 'integer'],
     ['position', 'integer'],
     ['agent', 'text'],
-    ['parametersJson', 'text'],
+    ['parametersSealed', 'text'],
     ['verifiedAt', 'text', 'null'],
   ],
   orderTokens: [

@@ -94,7 +94,7 @@ async function seedInventory({ db }: Store): Promise<void> {
       level: 1,
       position: 1,
       agent: 'fence_ipmilan',
-      parametersJson: JSON.stringify({ password: POWER_CANARY }),
+      parametersSealed: JSON.stringify({ password: POWER_CANARY }),
       verifiedAt: at,
     })
     .execute();

@@ -1,4 +1,4 @@
-import { makeLogger, type Dispatcher } from '@fenceline/common';
+import { Secret, makeLogger, type Dispatcher } from '@fenceline/common';
 import {
   composeCore,
   ensureDefaultCluster,
@@ -37,10 +37,13 @@ export interface SimServerOptions {
 /** The server's node in the network. */
 export const SERVER_NODE = 'server';
 
-/** Simulated hosts let their siblings in by key, and by nothing else. */
-const noLogins: CorePorts['loginVault'] = {
-  seal: () => Promise.reject(new Error('no logins here')),
-  open: () => Promise.reject(new Error('no logins here')),
+/**
+ * Simulated hosts let their siblings in by key, and by nothing else; what else would be sealed is no
+ * secret in a simulation.
+ */
+const openVault: CorePorts['loginVault'] = {
+  seal: async (_owner, secret) => secret.reveal(),
+  open: async (_owner, sealed) => new Secret(sealed),
   sealFor: () => {
     throw new Error('no logins here');
   },
@@ -116,7 +119,7 @@ export class SimServer {
       }),
       gateway: simGateway(origin),
       powerDevice: bound(life, simPowerDevice(world, world.clock)),
-      loginVault: noLogins,
+      loginVault: openVault,
     };
   }
 

@@ -5,6 +5,7 @@ import { Settings, type ChannelName } from '../../settings/settings.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
 import { vmOf } from '../../vms/vm.js';
 import { hostUuid, vmRow } from '../../ha/testing/rows.js';
+import { plainVault } from '../../hosts/testing/rig.js';
 import { makePowerControl } from '../powerControl.js';
 import type { PowerDevice, PowerState } from '../powerDevice.js';
 import { proofByOperator } from '../proofs/byOperator.js';
@@ -102,7 +103,7 @@ describe('the power channel', () => {
     const store = await openMemoryStore();
     const settings = new Settings();
     const at = { uuid: 'd1', hostUuid: run.hostUuid, level: 1, position: 1 };
-    const device = { ...at, agent: 'fence_x', parametersJson: '{"plug":"h1"}' };
+    const device = { ...at, agent: 'fence_x', parametersSealed: '{"plug":"h1"}' };
     const verified = { ...device, verifiedAt: '2026-01-01T00:00:00.000Z' };
     await store.db.insertInto('powerDevices').values(verified).execute();
     const done: string[] = [];
@@ -119,7 +120,10 @@ describe('the power channel', () => {
     const presence = { lastSignOfLifeMs: () => lastMs } as unknown as HostPresence;
     const source = { current: () => settings };
     const random = seededRandom(1);
-    const power = makePowerControl({ store, device: fake, settings: source, clock, random });
+    const power = makePowerControl({
+      ...{ store, device: fake, settings: source, clock, random },
+      loginVault: plainVault,
+    });
     const channel = powerChannel({ power, presence, settings: source, clock });
     const prove = (asked: ProofRequest) =>
       clock.settle(channel.prove(asked, new AbortController().signal));

@@ -36,6 +36,7 @@ export async function readinessRig(
       ...world,
       settings,
       logins: makeHostLogins(world.store, plainVault),
+      loginVault: plainVault,
       power: new FakePower(world.clock),
       extensions: readinessExtensions(() => readiness),
     });

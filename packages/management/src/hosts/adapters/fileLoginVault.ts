@@ -8,26 +8,27 @@ const KEY_BYTES = 32;
 
 /**
  * Seals with a key in a file of its own beside the database: who has only the database, or a copy of
- * it, has no login. Made at the first login that is stored.
+ * it, has no secret. Made at the first one that is stored.
  */
 export function fileLoginVault(stateDir: string): LoginVault {
   const file = path.join(stateDir, 'login-key');
   return {
-    seal: async (hostUuid, login) =>
-      sealWithKey(await loadOrMakeKey(file), login, contextOf(hostUuid)),
-    open: async (hostUuid, sealed) => {
+    seal: async (owner, secret) => sealWithKey(await loadOrMakeKey(file), secret, contextOf(owner)),
+    open: async (owner, sealed) => {
       try {
-        return openWithKey(await readKey(file), sealed, contextOf(hostUuid));
+        return openWithKey(await readKey(file), sealed, contextOf(owner));
       } catch {
-        throw new Error(`the stored login can't be opened with ${file}; set the login anew`);
+        throw new Error(
+          `a stored secret can't be opened with ${file}; set the login or the power device anew`,
+        );
       }
     },
     sealFor,
   };
 }
 
-function contextOf(hostUuid: string): string {
-  return `fenceline-login-1 ${hostUuid}`;
+function contextOf(owner: string): string {
+  return `fenceline-login-1 ${owner}`;
 }
 
 async function loadOrMakeKey(file: string): Promise<Buffer> {
@@ -36,7 +37,7 @@ async function loadOrMakeKey(file: string): Promise<Buffer> {
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error;
   }
-  // Whole or not at all: a key that was cut short would lose every login that was sealed with it.
+  // Whole or not at all: a key that was cut short would lose every secret that was sealed with it.
   const temp = `${file}.${randomBytes(8).toString('hex')}`;
   try {
     const handle = await open(temp, 'wx', 0o600);
@@ -59,6 +60,6 @@ async function loadOrMakeKey(file: string): Promise<Buffer> {
 async function readKey(file: string): Promise<Buffer> {
   const key = await readFile(file);
   if (key.length !== KEY_BYTES)
-    throw new Error(`${file} is not a key; remove it and set logins anew`);
+    throw new Error(`${file} is not a key; remove it, and set logins and power devices anew`);
   return key;
 }

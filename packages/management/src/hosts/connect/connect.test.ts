@@ -4,6 +4,7 @@ import { DomainError, TransportError } from '@fenceline/protocol';
 import { CHECK_HOST_CAPACITY_TIMEOUT_MS } from '../../messages/types.js';
 import { makeInventoryRepository } from '../inventoryRepository.js';
 import { hostUuid, makeWorld, type World } from '../testing/world.js';
+import { plainVault } from '../testing/rig.js';
 import { makeConnector, type Connector } from './connector.js';
 import { noExtensions, type ConnectExtensions, type HookContext } from './extensions.js';
 import { connectMessage, reconnectMessage } from './messages.js';
@@ -24,7 +25,7 @@ async function rig(extensions: Partial<ConnectExtensions> = {}): Promise<Rig> {
     {
       ...world,
       settings: { current: () => world.settings },
-      inventory: makeInventoryRepository(world.store, world.random),
+      inventory: makeInventoryRepository(world.store, world.random, plainVault),
       extensions: { ...noExtensions, ...extensions },
     },
     {

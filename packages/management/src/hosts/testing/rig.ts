@@ -62,6 +62,7 @@ export async function makeRig(
     clock: options.clock ?? world.clock,
     power: options.power ?? power,
     logins: makeHostLogins(world.store, plainVault),
+    loginVault: plainVault,
     settings: { current: () => world.settings },
     ...(options.extensions && { extensions: options.extensions }),
   });
