@@ -15,7 +15,7 @@ static void on_report(struct fence *f, const struct report *r) {
   switch (r->job) {
     case JOB_BARRIER: f->disk_answered = true, f->on_disk = r->rc == 0; break;
     case JOB_ASK: hear_libvirt(&f->table, &f->libvirt, r->ask, r->rc); break;
-    case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: drains_hear(&f->table, r); break;
+    case JOB_NAME: case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: drains_hear(&f->table, r); break;
     default: break;
   }
 }
@@ -30,7 +30,7 @@ static void hear(struct fence *f, int wait_ms) {
   while (helpers_next(f->table.now, &r)) on_report(f, &r);
 }
 
-/* F19: libvirt is told that the end is wanted; its exit status proves nothing. A destroy by uuid that waits
+/* F19: libvirt is told that the end is wanted; what it answers proves nothing. A destroy by uuid that waits
    in libvirt's queue would hit a newer run, so it goes to the number that libvirt gave this run. */
 static void start_destroys(struct fence *f) {
   struct table *t = &f->table;
@@ -44,9 +44,14 @@ static void start_destroys(struct fence *f) {
     /* safety: F35: no number of a newer run, nor one that this process does not bear itself */
     if (vm->newer || (p->domain >= 0 && p->domain != vm->domain)) continue;
     int64_t until = t->now + 5000 < f->stop_at ? t->now + 5000 : f->stop_at;
-    if (!helpers_give(JOB_DESTROY, 0, 0, vm->domain, until)) return;
+    if (!helpers_give(JOB_DESTROY, (uint32_t)p->vm, 0, vm->domain, until)) return;
     vm->destroyed = true, f->destroys++;
   }
+}
+/** The grace is for libvirt's destroy: there is none of a run that it doesn't know. */
+static bool is_unknown(const struct table *t, const struct process *p) {
+  /* safety: F35: a side process may be that of a newer run whose qemu is still to come */
+  return p->role == ROLE_QEMU && t->vm[p->vm].unknown;
 }
 static void check_processes(struct fence *f) {
   struct table *t = &f->table;
@@ -57,7 +62,7 @@ static void check_processes(struct fence *f) {
     if (!p->live || !(all || p->woken || p->handle < 0)) continue;
     p->woken = false;
     if (is_dead(p->pid, p->start)) table_no_longer_live(t, p), t->need_look = true;
-    else if (t->now >= f->kill_at) handle_kill(p->handle, p->pid, p->start);
+    else if (t->now >= f->kill_at || is_unknown(t, p)) handle_kill(p->handle, p->pid, p->start);
   }
   if (all) f->checked_at = t->now;
 }
@@ -72,26 +77,26 @@ static void mark_clean(struct table *t) {
       vm->clean = vm->scanned = false, vm->turn++;
     } else if (!vm->clean) {
       vm->clean = true, vm->turn++;
-      vm->scanned = false, vm->writers = 0;
-      drains_queue(t, v);
+      vm->scanned = vm->rescanned = false, vm->writers = 0;
+      drains_begin(t, v);
     }
   }
 }
 static void scan(struct fence *f) {
   struct table *t = &f->table;
-  bool any = false, flushing = false;
+  bool any = false, more = false;
   for (uint32_t v = 0; v < t->order->vms; v++) {
-    flushing |= t->vm[v].clean && !t->vm[v].scanned && drains_waiting(t, v);
-    t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v);
+    t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v) && drains_named(t, v);
+    more |= !t->vm[v].scanned && !t->vm[v].scanning;
     any |= t->vm[v].scanning;
   }
-  /* One scan is for all VMs. It waits for flushes that may end soon, not for one that hangs. */
-  if (!any || (flushing && t->now - f->scanned_at < SCAN_EVERY)) return;
+  /* One scan is for all VMs. It waits for those that may be ready soon, not for one that hangs. */
+  if (!any || (more && t->now - f->scanned_at < SCAN_EVERY)) return;
   f->scanned_at = t->now;
   /* safety: F20a: a look that was void has not seen everybody */
   if (!writers_scan(t, f->witness)) return;
   for (uint32_t v = 0; v < t->order->vms; v++)
-    if (t->vm[v].scanning) t->vm[v].scanned = true, drains_again(t, v);
+    if (t->vm[v].scanning) t->vm[v].scanned = true, t->vm[v].turn++, drains_queue(t, v);
 }
 static bool finished(const struct table *t) {
   for (uint32_t v = 0; v < t->order->vms; v++)
