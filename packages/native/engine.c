@@ -1,4 +1,5 @@
 #include "engine.h"
+#include "answer.h"
 #include "clock.h"
 #include "drains.h"
 #include "handle.h"
@@ -7,7 +8,7 @@
 #include "writers.h"
 #include <string.h>
 
-enum { TICK = 5, CHECK_EVERY = 20, SCAN_EVERY = 50 };
+enum { TICK = 5, CHECK_EVERY = 20, SCAN_SOON = 20, SCAN_LATE = 200, LOOK_AGAIN = 10 };
 
 static void tick(struct fence *f) { f->table.now = clock_ms(); }
 
@@ -25,6 +26,7 @@ static void on_death(void *context, uint32_t index) {
 }
 static void hear(struct fence *f, int wait_ms) {
   struct report r;
+  answer_flush(0);
   handles_wait(wait_ms, on_death, &f->table);
   tick(f);
   while (helpers_next(f->table.now, &r)) on_report(f, &r);
@@ -82,17 +84,25 @@ static void mark_clean(struct table *t) {
     }
   }
 }
+/** One scan is for all VMs: does it wait for those that may be ready soon? Never long for one that hangs. */
+static bool waits_for(struct fence *f, uint32_t others) {
+  int64_t now = f->table.now;
+  if (f->ready_at < 0) f->ready_at = now;
+  if (others != f->others) f->others = others, f->others_at = now;
+  if (others > 0 && now - f->others_at < SCAN_SOON && now - f->ready_at < SCAN_LATE) return true;
+  f->ready_at = -1;
+  return false;
+}
 static void scan(struct fence *f) {
   struct table *t = &f->table;
-  bool any = false, more = false;
+  bool any = false;
+  uint32_t others = 0;
   for (uint32_t v = 0; v < t->order->vms; v++) {
     t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v) && drains_named(t, v);
-    more |= !t->vm[v].scanned && !t->vm[v].scanning;
+    others += !t->vm[v].scanned && !t->vm[v].scanning;
     any |= t->vm[v].scanning;
   }
-  /* One scan is for all VMs. It waits for those that may be ready soon, not for one that hangs. */
-  if (!any || (more && t->now - f->scanned_at < SCAN_EVERY)) return;
-  f->scanned_at = t->now;
+  if (!any || waits_for(f, others)) return;
   /* safety: F20a: a look that was void has not seen everybody */
   if (!writers_scan(t, f->witness)) return;
   for (uint32_t v = 0; v < t->order->vms; v++)
@@ -134,7 +144,12 @@ void engine_begin(struct fence *f) {
   /* safety: F17: nothing of one order leaks into the next */
   memset((char *)f + sizeof f->table, 0, sizeof *f - sizeof f->table);
   f->witness_file = -1;
-  f->scanned_at = -SCAN_EVERY;
+  f->ready_at = -1;
+}
+static bool is_look_due(const struct table *t) {
+  /* Where many die, one look is for all of them. */
+  if (t->need_look && t->live > 0) return t->now - t->looked_at >= LOOK_AGAIN;
+  return t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY;
 }
 void engine_work(struct fence *f) {
   struct table *t = &f->table;
@@ -145,8 +160,7 @@ void engine_work(struct fence *f) {
     if (f->destroying && t->now < f->kill_at) start_destroys(f);
     check_processes(f);
     tend_libvirt(t, &f->libvirt, f->stop_at);
-    if (t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY)
-      look(t), last_look = false;
+    if (is_look_due(t)) look(t), last_look = false;
     note_times(f);
     if (!t->need_look) mark_clean(t);
     scan(f);

@@ -197,7 +197,10 @@ int session_serve(struct session *s) {
     }
   }
 }
-void session_greet(void) { say("fenceline-fence 1 line=1"); }
+void session_greet(void) {
+  say("fenceline-fence 1 line=1");
+  answer_flush(0);
+}
 bool session_receive(struct session *s) {
   s->receives = true;
   engine_begin(&s->fence);

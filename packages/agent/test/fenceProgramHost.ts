@@ -242,8 +242,9 @@ async function play(
   }
 }
 
+const FAKE_LIBVIRT = join(import.meta.dirname, 'fakeLibvirt.mjs');
 const variables = (program: Program): string =>
-  `TOOLS=${tools} INJECT=${NATIVE}/build/inject.so PROGRAM=${PROGRAMS[program]} ` +
+  `LIBVIRTD="${process.execPath} ${FAKE_LIBVIRT}" TOOLS=${tools} INJECT=${NATIVE}/build/inject.so PROGRAM=${PROGRAMS[program]} ` +
   `BREAKABLE=${PROGRAMS[program === 'native' ? 'dynamic' : program]}`;
 
 function command(script: string, unkillable: HostScript['unkillable']): string[] {

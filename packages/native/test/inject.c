@@ -1,5 +1,5 @@
 // Faults for the dynamic build by LD_PRELOAD. What fails, where, how, and from when on:
-//   INJECT_CALL  open | readlink | fdatasync | getdents | clock | madvise | pidfd_open | cut (a read gets
+//   INJECT_CALL  open | readlink | fdatasync | fsync | getdents | clock | madvise | pidfd_open | cut (a read gets
 //                INJECT_DO bytes and no more, as where memory is short) | readerror
 //   INJECT_PATH  the path begins so (calls on a descriptor: the path of what it shows)
 //   INJECT_EXACT=1  the path is exactly that
@@ -104,6 +104,10 @@ int fdatasync(int fd) {
   if (fault("fdatasync", path)) return -1;
   if (getenv("INJECT_PATH") && strncmp(path, getenv("INJECT_PATH"), strlen(getenv("INJECT_PATH"))) == 0) note("flush\n");
   return (int)syscall(SYS_fdatasync, fd);
+}
+int fsync(int fd) {
+  if (fault("fsync", path_of(fd))) return -1;
+  return (int)syscall(SYS_fsync, fd);
 }
 ssize_t read(int fd, void *to, size_t room) {
   const char *call = getenv("INJECT_CALL");

@@ -167,6 +167,14 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
     expect(verdictOf(out)).toBe('not-drained');
   });
 
+  test('F34: a barrier that the disk did not take holds in memory only, and is told so', async () => {
+    const { out } = await run(
+      `give; inject INJECT_CALL=fsync INJECT_PATH=$PWD/state/barriers/.fence INJECT_DO=5; cat run/barriers/$VM`,
+    );
+    expect(linesOf(out, 'verdict')[0]).toMatch(/ dead barrier=memory$/);
+    expect(out.at(-1)).toBe('7');
+  });
+
   test('F20a: a name that is known only after the scan is scanned for, too', async () => {
     // The link moves between the flush before the scan and the one after it.
     const { out } = await run(
