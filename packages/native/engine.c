@@ -160,17 +160,19 @@ void engine_work(struct fence *f) {
     if (f->destroying && t->now < f->kill_at) start_destroys(f);
     check_processes(f);
     tend_libvirt(t, &f->libvirt, f->stop_at);
-    if (is_look_due(t)) look(t), last_look = false;
+    if (is_look_due(t)) look(t);
     note_times(f);
     if (!t->need_look) mark_clean(t);
     scan(f);
     drains_tend(t, NO_TIME);
-    if (finished(t)) {
+    /* safety: F21: what the last look found is not in what the VMs are told to be yet */
+    if (!t->need_look && finished(t)) {
       /* safety: F21: look once more, after everything: something may have restarted it */
       if (last_look) break;
       look(t), last_look = true;
       continue;
     }
+    last_look = false;
     hear(f, wait_of(f));
   }
   tick(f);

@@ -77,6 +77,7 @@ export interface HostScript {
   virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
   /** Pid 1 of the namespace gets these arguments: a process that SIGKILL from inside can't end. */
   unkillable?: 'qemu' | 'zombieLeader' | 'libvirtd';
+  limitMs?: number;
 }
 
 const ZOMBIE_LEADER = `
@@ -235,7 +236,7 @@ async function play(
     writeFileSync(join(dir, 'img'), 'data');
     const script = join(dir, 'script');
     writeFileSync(script, `${PREAMBLE}\n${variables(program)}\n${options.script}\n`);
-    const out = await inNamespace(dir, command(script, options.unkillable));
+    const out = await inNamespace(dir, command(script, options.unkillable), options.limitMs);
     return { out, dir };
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -258,7 +259,7 @@ function command(script: string, unkillable: HostScript['unkillable']): string[]
   return unkillable === 'zombieLeader' ? asQemu(join(tools, 'ZOMBIE_LEADER')) : ['bash', script];
 }
 
-function inNamespace(cwd: string, words: string[]): Promise<string[]> {
+function inNamespace(cwd: string, words: string[], limitMs = 18_000): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const child = spawn('unshare', [...UNSHARE, ...words], {
       cwd,
@@ -268,7 +269,7 @@ function inNamespace(cwd: string, words: string[]): Promise<string[]> {
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
     child.stderr.on('data', () => undefined);
     child.on('error', reject);
-    const timer = setTimeout(() => child.kill('SIGKILL'), 18_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
     child.on('close', () => {
       clearTimeout(timer);
       resolve(text.trimEnd().split('\n'));
