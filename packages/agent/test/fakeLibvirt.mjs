@@ -57,7 +57,10 @@ function serve(connection, packet) {
   const call = CALLS[packet.readUInt32BE(12)] ?? 'strange';
   const body = packet.subarray(28);
   appendFileSync(log, `${call} ${wordsOf(call, body)}\n`);
-  if (mode === 'cut' && call === 'state') return void connection.destroy();
+  if (mode === 'cut' && call === 'state') {
+    connection.destroy();
+    return;
+  }
   if (call === 'by-uuid' && body.subarray(0, 16).toString('hex') === held.replaceAll('-', ''))
     return;
   const reply = answer(call, body);
