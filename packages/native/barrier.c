@@ -32,13 +32,25 @@ static int lock_file(const char *path) {
   close(lock);
   return -1;
 }
-static bool write_number(const char *path, int64_t number, bool synced) {
+/** Files that are written and not yet synced; as many as a process may surely have open. */
+struct batch { int file[200], count; };
+/* One after the other each would wait for a commit of its own: when the first is synced they are all under way. */
+static bool close_batch(struct batch *b, bool synced) {
+  bool ok = true;
+  for (int i = 0; synced && i < b->count; i++) sync_file_range(b->file[i], 0, 0, SYNC_FILE_RANGE_WRITE);
+  /* safety: F34: what counts is that each was synced without an error */
+  for (int i = 0; synced && i < b->count; i++) ok = fsync(b->file[i]) == 0 && ok;
+  for (int i = 0; i < b->count; i++) ok = close(b->file[i]) == 0 && ok;
+  b->count = 0;
+  return ok;
+}
+static bool write_number(struct batch *b, const char *path, int64_t number) {
   char text[32];
   int n = snprintf(text, sizeof text, "%" PRId64 "\n", number);
   int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file < 0) return false;
-  bool ok = write(file, text, (size_t)n) == n && (!synced || fsync(file) == 0);
-  return close(file) == 0 && ok;
+  b->file[b->count++] = file;
+  return write(file, text, (size_t)n) == n;
 }
 static bool sync_directory(const char *path) {
   int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -47,17 +59,26 @@ static bool sync_directory(const char *path) {
   close(file);
   return ok;
 }
-static bool raise_all(const struct order *o, const char *directory, const char *temporary, bool synced) {
+static bool write_all(const struct order *o, const char *directory, const char *temporary, bool synced) {
+  struct batch batch = {.count = 0};
   char from[ROOM], to[ROOM];
+  bool ok = true;
+  int most = synced ? (int)(sizeof batch.file / sizeof *batch.file) : 1;
   for (uint32_t v = 0; v < o->vms; v++) {
-    int64_t epoch;
+    int64_t epoch = -1;
     snprintf(to, sizeof to, "%s/%s", directory, o->vm[v].uuid);
     snprintf(from, sizeof from, "%s/%s", temporary, o->vm[v].uuid);
-    if (!barrier_read(to, &epoch)) return false;
+    ok = ok && barrier_read(to, &epoch);
     /* safety: F34: a barrier only ever grows */
     if (epoch < o->vm[v].epoch) epoch = o->vm[v].epoch;
-    if (!write_number(from, epoch, synced)) return false;
+    ok = ok && write_number(&batch, from, epoch);
+    if (batch.count == most) ok = close_batch(&batch, synced) && ok;
   }
+  return close_batch(&batch, synced) && ok;
+}
+static bool raise_all(const struct order *o, const char *directory, const char *temporary, bool synced) {
+  char from[ROOM], to[ROOM];
+  if (!write_all(o, directory, temporary, synced)) return false;
   for (uint32_t v = 0; v < o->vms; v++) {
     struct stat there;
     snprintf(to, sizeof to, "%s/%s", directory, o->vm[v].uuid);

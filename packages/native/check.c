@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "procfs.h"
+#include "rpc.h"
 #include "same.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,8 +153,43 @@ static void check_libvirt(void) {
   CHECK(!libvirt_side_file("web.xml", &domain, name, sizeof name) && !libvirt_side_file("5--fs.pid", &domain, name, sizeof name));
 }
 
+/** A reply of libvirt's: its head, then the body. */
+static bool reply_of(const unsigned char *body, size_t n, struct rpc_reply *out) {
+  static unsigned char *packet;
+  free(packet);
+  packet = malloc(RPC_HEAD + n);
+  unsigned char question[RPC_ASKS];
+  rpc_ways_in(question, 7);
+  memcpy(packet, question, RPC_HEAD);
+  memcpy(packet + RPC_HEAD, body, n);
+  packet[2] = (unsigned char)((RPC_HEAD + n) >> 8), packet[3] = (unsigned char)(RPC_HEAD + n), packet[19] = 1;
+  return rpc_reply(packet, RPC_HEAD + n, out);
+}
+static void check_rpc(void) {
+  static const unsigned char WEB[] = "\0\0\0\3web\0" "0123456789abcdef" "\0\0\0\5", CUT[] = "\0\0\1\3web\0" "0123456789abcdef" "\0\0\0\5",
+                             OPEN[] = "\0\0\0\1\0\0\0\0", LOGIN[] = "\0\0\0\1\0\0\0\1", TWO[] = "\0\0\0\2\0\0\0\0\0\0\0\1";
+  unsigned char question[RPC_ASKS];
+  struct rpc_reply reply;
+  struct rpc_domain domain;
+  int32_t number;
+  CHECK(reply_of(WEB, sizeof WEB - 1, &reply) && reply.call == RPC_WAYS_IN && reply.serial == 7 && !reply.failed);
+  CHECK(rpc_domain_of(&reply, &domain) && strcmp(domain.name, "web") == 0 && domain.number == 5 && memcmp(domain.uuid, WEB + 8, 16) == 0);
+  CHECK(rpc_destroy(question, 9, &domain) == RPC_HEAD + 28 && memcmp(question + RPC_HEAD, WEB, 28) == 0 && question[15] == 12 && question[23] == 9);
+  CHECK(rpc_state(question, 9, &domain) == RPC_HEAD + 32 && rpc_by_number(question, 9, 5) == RPC_HEAD + 4);
+  for (size_t n = 0; n < sizeof WEB - 1; n++) CHECK(reply_of(WEB, n, &reply) && !rpc_domain_of(&reply, &domain));
+  CHECK(reply_of(CUT, sizeof CUT - 1, &reply) && !rpc_domain_of(&reply, &domain));
+  CHECK(reply_of(OPEN, sizeof OPEN - 1, &reply) && rpc_is_open(&reply) && rpc_number_at(&reply, 1, &number) && number == 0);
+  CHECK(!rpc_number_at(&reply, 2, &number));
+  CHECK(reply_of(LOGIN, sizeof LOGIN - 1, &reply) && !rpc_is_open(&reply));
+  CHECK(reply_of(TWO, sizeof TWO - 1, &reply) && !rpc_is_open(&reply));
+  CHECK(!rpc_reply(question, RPC_HEAD + 4, &reply) && rpc_length((const unsigned char *)"\0\0\0\33") == 0 && rpc_length((const unsigned char *)"\1\0\0\0") == 0);
+  memset(domain.name, 'x', sizeof domain.name - 1), domain.name[sizeof domain.name - 1] = 0;
+  CHECK(rpc_state(question, 9, &domain) <= RPC_ASKS && rpc_open(question, 9, "qemu:///system") <= RPC_ASKS);
+  reply_of(WEB, 0, &reply);
+}
+
 int main(void) {
-  check_order(), check_procfs(), check_attribute(), check_libvirt();
+  check_order(), check_procfs(), check_attribute(), check_libvirt(), check_rpc();
   free(order);
   printf("%d checks, %d failures\n", checks, failures);
   return failures ? 1 : 0;

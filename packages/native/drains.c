@@ -5,15 +5,26 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SLOW_FLUSH = 100, NAMES_BESIDE = 6 };
+
+void drains_begin(struct table *t, uint32_t v) {
+  const struct vm *vm = &t->order->vm[v];
+  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++) t->disk[d].drained = DRAIN_NONE;
+}
+/* safety: F21a: who wrote and ended before the scan has left pages to be written: only a flush after it counts */
 void drains_queue(struct table *t, uint32_t v) {
   const struct vm *vm = &t->order->vm[v];
-  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++) t->disk[d].drained = DRAIN_QUEUED;
+  for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++)
+    if (t->disk[d].drained == DRAIN_NONE || t->disk[d].drained == DRAIN_SYNCED) t->disk[d].drained = DRAIN_QUEUED;
 }
-/* safety: F21a: who wrote after the flush and ended before the scan has left pages to be written */
-void drains_again(struct table *t, uint32_t v) {
+static bool is_local(const struct table *t, uint32_t d) {
+  return t->order->disk[d].kind == KIND_FILE || t->order->disk[d].kind == KIND_BLOCK;
+}
+bool drains_named(const struct table *t, uint32_t v) {
   const struct vm *vm = &t->order->vm[v];
   for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++)
-    if (t->disk[d].drained == DRAIN_SYNCED) t->disk[d].drained = DRAIN_QUEUED;
+    if (is_local(t, d) && t->disk[d].naming != NAME_TOLD) return false;
+  return true;
 }
 bool drains_waiting(const struct table *t, uint32_t v) {
   const struct vm *vm = &t->order->vm[v];
@@ -26,14 +37,13 @@ bool drains_waiting(const struct table *t, uint32_t v) {
 
 static void start_flush(struct table *t, uint32_t d, int64_t forever) {
   struct disk_state *disk = &t->disk[d];
-  enum kind kind = t->order->disk[d].kind;
   uint32_t turn = t->vm[t->order->disk[d].vm].turn;
-  if (kind == KIND_RBD || kind == KIND_NETWORK) {
+  if (!is_local(t, d)) {
     disk->drained = DRAIN_SOCKETS;
     return;
   }
-  enum job job = kind == KIND_FILE ? JOB_FLUSH_FILE : JOB_FLUSH_BLOCK;
-  if (helpers_give(job, d, turn, 0, forever)) disk->drained = DRAIN_RUNS, disk->turn = turn;
+  enum job job = t->order->disk[d].kind == KIND_FILE ? JOB_FLUSH_FILE : JOB_FLUSH_BLOCK;
+  if (helpers_give(job, d, turn, 0, forever)) disk->drained = DRAIN_RUNS, disk->turn = turn, disk->begun = t->now;
 }
 
 /** The name that other processes' open files show. False: no room, so writers would not be found by it. */
@@ -49,9 +59,20 @@ static bool keep_real(struct table *t, uint32_t d, const char *name, bool *chang
   t->names_used += (uint32_t)n;
   return true;
 }
+static void hear_name(struct table *t, const struct report *r) {
+  struct disk_state *disk = &t->disk[r->item];
+  bool changed;
+  disk->naming = NAME_TOLD;
+  /* What can't be named now can't be flushed later either, or has another name then, and is scanned for again. */
+  if (r->rc == 0 && keep_real(t, r->item, r->text, &changed)) disk->identity = r->identity;
+}
 void drains_hear(struct table *t, const struct report *r) {
   uint32_t d = r->item, v = t->order->disk[d].vm;
   bool changed = false;
+  if (r->job == JOB_NAME) {
+    hear_name(t, r);
+    return;
+  }
   /* safety: F21a: a flush from before a death says nothing about what came later */
   if (r->turn != t->vm[v].turn || t->disk[d].drained != DRAIN_RUNS) return;
   /* safety: F21a: only a flush that succeeded is a drain */
@@ -61,6 +82,8 @@ void drains_hear(struct table *t, const struct report *r) {
   t->disk[d].identity = r->identity;
   /* safety: F20a: writers were looked for by another name */
   if (changed) t->vm[v].scanned = false;
+  /* safety: F20a, F21a: the scan before a flush that took long is old: somebody may have come and gone since */
+  if (ok && t->now - t->disk[d].begun > SLOW_FLUSH && !t->vm[v].rescanned) t->vm[v].rescanned = true, t->vm[v].scanned = false;
 }
 
 /** One of the two tables of sockets; missing is empty. */
@@ -91,8 +114,11 @@ static bool table_drained(const char *path) {
 static bool sockets_drained(void) { return table_drained("/proc/net/tcp") && table_drained("/proc/net/tcp6"); }
 
 void drains_tend(struct table *t, int64_t forever) {
-  int room = MAX_DRAINS - helpers_flushing(t->now, 1000), drained = -1;
+  /* While somebody is to be killed there must be helpers for that, too. */
+  int most = t->live > 0 ? NAMES_BESIDE : MAX_DRAINS, room = most - helpers_flushing(t->now, 1000), drained = -1;
   for (uint32_t d = 0; d < t->order->all_disks; d++) {
+    if (t->disk[d].naming == NAME_WANTED && is_local(t, d) && room > 0 && helpers_give(JOB_NAME, d, 0, 0, forever))
+      t->disk[d].naming = NAME_ASKED, room--;
     if (t->disk[d].drained == DRAIN_QUEUED && room-- > 0) start_flush(t, d, forever);
     if (t->disk[d].drained != DRAIN_SOCKETS) continue;
     if (drained < 0) drained = sockets_drained();

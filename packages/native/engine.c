@@ -1,4 +1,5 @@
 #include "engine.h"
+#include "answer.h"
 #include "clock.h"
 #include "drains.h"
 #include "handle.h"
@@ -7,7 +8,7 @@
 #include "writers.h"
 #include <string.h>
 
-enum { TICK = 5, CHECK_EVERY = 20, SCAN_EVERY = 50 };
+enum { TICK = 5, CHECK_EVERY = 20, SCAN_SOON = 20, SCAN_LATE = 200, LOOK_AGAIN = 10 };
 
 static void tick(struct fence *f) { f->table.now = clock_ms(); }
 
@@ -15,7 +16,7 @@ static void on_report(struct fence *f, const struct report *r) {
   switch (r->job) {
     case JOB_BARRIER: f->disk_answered = true, f->on_disk = r->rc == 0; break;
     case JOB_ASK: hear_libvirt(&f->table, &f->libvirt, r->ask, r->rc); break;
-    case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: drains_hear(&f->table, r); break;
+    case JOB_NAME: case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: drains_hear(&f->table, r); break;
     default: break;
   }
 }
@@ -25,12 +26,13 @@ static void on_death(void *context, uint32_t index) {
 }
 static void hear(struct fence *f, int wait_ms) {
   struct report r;
+  answer_flush(0);
   handles_wait(wait_ms, on_death, &f->table);
   tick(f);
   while (helpers_next(f->table.now, &r)) on_report(f, &r);
 }
 
-/* F19: libvirt is told that the end is wanted; its exit status proves nothing. A destroy by uuid that waits
+/* F19: libvirt is told that the end is wanted; what it answers proves nothing. A destroy by uuid that waits
    in libvirt's queue would hit a newer run, so it goes to the number that libvirt gave this run. */
 static void start_destroys(struct fence *f) {
   struct table *t = &f->table;
@@ -44,9 +46,14 @@ static void start_destroys(struct fence *f) {
     /* safety: F35: no number of a newer run, nor one that this process does not bear itself */
     if (vm->newer || (p->domain >= 0 && p->domain != vm->domain)) continue;
     int64_t until = t->now + 5000 < f->stop_at ? t->now + 5000 : f->stop_at;
-    if (!helpers_give(JOB_DESTROY, 0, 0, vm->domain, until)) return;
+    if (!helpers_give(JOB_DESTROY, (uint32_t)p->vm, 0, vm->domain, until)) return;
     vm->destroyed = true, f->destroys++;
   }
+}
+/** The grace is for libvirt's destroy: there is none of a run that it doesn't know. */
+static bool is_unknown(const struct table *t, const struct process *p) {
+  /* safety: F35: a side process may be that of a newer run whose qemu is still to come */
+  return p->role == ROLE_QEMU && t->vm[p->vm].unknown;
 }
 static void check_processes(struct fence *f) {
   struct table *t = &f->table;
@@ -57,7 +64,7 @@ static void check_processes(struct fence *f) {
     if (!p->live || !(all || p->woken || p->handle < 0)) continue;
     p->woken = false;
     if (is_dead(p->pid, p->start)) table_no_longer_live(t, p), t->need_look = true;
-    else if (t->now >= f->kill_at) handle_kill(p->handle, p->pid, p->start);
+    else if (t->now >= f->kill_at || is_unknown(t, p)) handle_kill(p->handle, p->pid, p->start);
   }
   if (all) f->checked_at = t->now;
 }
@@ -72,26 +79,34 @@ static void mark_clean(struct table *t) {
       vm->clean = vm->scanned = false, vm->turn++;
     } else if (!vm->clean) {
       vm->clean = true, vm->turn++;
-      vm->scanned = false, vm->writers = 0;
-      drains_queue(t, v);
+      vm->scanned = vm->rescanned = false, vm->writers = 0;
+      drains_begin(t, v);
     }
   }
 }
+/** One scan is for all VMs: does it wait for those that may be ready soon? Never long for one that hangs. */
+static bool waits_for(struct fence *f, uint32_t others) {
+  int64_t now = f->table.now;
+  if (f->ready_at < 0) f->ready_at = now;
+  if (others != f->others) f->others = others, f->others_at = now;
+  if (others > 0 && now - f->others_at < SCAN_SOON && now - f->ready_at < SCAN_LATE) return true;
+  f->ready_at = -1;
+  return false;
+}
 static void scan(struct fence *f) {
   struct table *t = &f->table;
-  bool any = false, flushing = false;
+  bool any = false;
+  uint32_t others = 0;
   for (uint32_t v = 0; v < t->order->vms; v++) {
-    flushing |= t->vm[v].clean && !t->vm[v].scanned && drains_waiting(t, v);
-    t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v);
+    t->vm[v].scanning = t->vm[v].clean && !t->vm[v].scanned && !drains_waiting(t, v) && drains_named(t, v);
+    others += !t->vm[v].scanned && !t->vm[v].scanning;
     any |= t->vm[v].scanning;
   }
-  /* One scan is for all VMs. It waits for flushes that may end soon, not for one that hangs. */
-  if (!any || (flushing && t->now - f->scanned_at < SCAN_EVERY)) return;
-  f->scanned_at = t->now;
+  if (!any || waits_for(f, others)) return;
   /* safety: F20a: a look that was void has not seen everybody */
   if (!writers_scan(t, f->witness)) return;
   for (uint32_t v = 0; v < t->order->vms; v++)
-    if (t->vm[v].scanning) t->vm[v].scanned = true, drains_again(t, v);
+    if (t->vm[v].scanning) t->vm[v].scanned = true, t->vm[v].turn++, drains_queue(t, v);
 }
 static bool finished(const struct table *t) {
   for (uint32_t v = 0; v < t->order->vms; v++)
@@ -129,7 +144,12 @@ void engine_begin(struct fence *f) {
   /* safety: F17: nothing of one order leaks into the next */
   memset((char *)f + sizeof f->table, 0, sizeof *f - sizeof f->table);
   f->witness_file = -1;
-  f->scanned_at = -SCAN_EVERY;
+  f->ready_at = -1;
+}
+static bool is_look_due(const struct table *t) {
+  /* Where many die, one look is for all of them. */
+  if (t->need_look && t->live > 0) return t->now - t->looked_at >= LOOK_AGAIN;
+  return t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY;
 }
 void engine_work(struct fence *f) {
   struct table *t = &f->table;
@@ -140,18 +160,19 @@ void engine_work(struct fence *f) {
     if (f->destroying && t->now < f->kill_at) start_destroys(f);
     check_processes(f);
     tend_libvirt(t, &f->libvirt, f->stop_at);
-    if (t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY)
-      look(t), last_look = false;
+    if (is_look_due(t)) look(t);
     note_times(f);
     if (!t->need_look) mark_clean(t);
     scan(f);
     drains_tend(t, NO_TIME);
-    if (finished(t)) {
+    /* safety: F21: what the last look found is not in what the VMs are told to be yet */
+    if (!t->need_look && finished(t)) {
       /* safety: F21: look once more, after everything: something may have restarted it */
       if (last_look) break;
       look(t), last_look = true;
       continue;
     }
+    last_look = false;
     hear(f, wait_of(f));
   }
   tick(f);

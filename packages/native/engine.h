@@ -8,7 +8,9 @@ struct fence {
   /* All that follows is of one order. */
   struct libvirt libvirt;
   struct times times;
-  int64_t stop_at, kill_at, checked_at, scanned_at;
+  int64_t stop_at, kill_at, checked_at;
+  int64_t ready_at, others_at; /* the first VM could be scanned for; one of the others was ready */
+  uint32_t others;
   bool destroying, on_disk, disk_answered;
   uint32_t destroys;
   int witness_file;

@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "procfs.h"
+#include "rpc.h"
 #include "same.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static const struct { const char *text; size_t length; } corpus[] = {
   SEED("@ " VM "\nweb\n\n5\n\nrunning\n\n@ 11111111-2222-3333-4444-555555555556\ndb\n\n-\n\nshut off\n\n"),
   SEED("error: failed to get domain '" VM "'\nerror: Domain not found: no domain\n"),
   SEED("<domstatus pid='12'><uuid>" VM "</uuid><fenceline:run x='1' epoch='9'/>"),
+  SEED("\0\0\0\70 \0\200\206\0\0\0\1\0\0\0\30\0\0\0\1\0\0\0\7\0\0\0\0\0\0\0\3web\0" "0123456789abcdef" "\0\0\0\5"),
   SEED("5-my-web-fs0-fs.pid"), SEED("5-web-ua-x-fs.pid"),
 };
 enum { SEEDS = sizeof corpus / sizeof *corpus, ROOM = 4096 };
@@ -79,6 +81,14 @@ static void run(struct order *order, const char *text, size_t n) {
   is_name_of_side(named.side_name, named.guest);
   libvirt_refused(text, n);
   libvirt_status_epoch(text, n, 12, VM);
+  struct rpc_reply reply;
+  struct rpc_domain about;
+  int32_t number;
+  if (rpc_reply((const unsigned char *)text, n, &reply)) {
+    unsigned char question[RPC_ASKS];
+    if (rpc_domain_of(&reply, &about) && rpc_state(question, 1, &about) > sizeof question) abort();
+    rpc_is_open(&reply), rpc_number_at(&reply, 3, &number);
+  }
   char *file = malloc(n + 1);
   memcpy(file, text, n), file[n] = 0;
   libvirt_side_file(file, &domain, name, sizeof name);

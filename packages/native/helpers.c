@@ -4,92 +4,31 @@
 #include "procfs.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /** What only the main process knows of a helper. `lost`: it is ended, and not yet replaced. */
 struct mine { bool busy, lost; int64_t until, since; };
 
-static struct workshop workshop;
+static struct workshop workshop = {.bell = -1};
 static struct shared *shared;
 static struct mine mine[MAX_HELPERS];
-static int bell = -1, null_file, spawner, next_ask;
+static int spawner, next_ask;
 static unsigned slots; /* so many have been asked for */
 static bool ask_lost[ASK_FILES];
 static int ask_group[ASK_FILES]; /* the group that may still write there; 0: reaped */
 
-/* Not an eventfd for each: a thousand helpers would need a thousand files. */
-static void sleep_on(atomic_uint *word, unsigned value) {
-  syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
-}
-static void wake(atomic_uint *word) { syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0); }
-
-// ── in the helper ────────────────────────────────────────────────────────────────────────────────
-static void become_helper(void) {
-  sigset_t none;
-  prctl(PR_SET_PDEATHSIG, SIGKILL); /* safety: F25: nothing of this program outlives it */
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  signal(SIGTERM, SIG_DFL);
-  setpgid(0, 0);
-  if (getppid() != workshop.main_pid) _exit(1);
-  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (file >= 0) {
-    if (write(file, "0", 1) < 0) { /* then the killer spares it; that is no harm */ }
-    close(file);
-  }
-  /* The peer waits for the end of the output: no helper may hold it open. */
-  dup2(null_file, 0), dup2(null_file, 1), dup2(null_file, 2);
-}
-static void helper_main(struct slot *s) {
-  uint64_t one = 1;
-  become_helper();
-  for (;;) {
-    unsigned given = atomic_load(&s->given);
-    if (given == atomic_load(&s->done)) {
-      sleep_on(&s->given, given);
-      continue;
-    }
-    s->rc = do_job(&workshop, s);
-    atomic_store(&s->done, given);
-    if (write(bell, &one, sizeof one) < 0) continue; /* full means: it has been rung */
-  }
-}
-/** Makes helpers when asked; they become children of the main process, so that it can await them. */
-static void spawner_main(void) {
-  become_helper();
-  for (;;) {
-    unsigned asked = atomic_load(&shared->asked);
-    bool failed = false;
-    for (int i = 0; i < MAX_HELPERS; i++) {
-      struct slot *s = &shared->slot[i];
-      if (!atomic_load(&s->wanted)) break; /* taken in order: no page is touched that is not used */
-      if (atomic_load(&s->pid) != 0) continue;
-      long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-      if (pid == 0) helper_main(s);
-      if (pid > 0) atomic_store(&s->pid, (int)pid);
-      else failed = true;
-    }
-    if (failed) poll(NULL, 0, 20);
-    else sleep_on(&shared->asked, asked);
-  }
-}
-
 // ── in the main process ──────────────────────────────────────────────────────────────────────────
 static bool make_files(void) {
-  null_file = open("/dev/null", O_RDWR | O_CLOEXEC);
-  bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  bool ok = null_file >= 0 && bell >= 0;
+  workshop.null_file = open("/dev/null", O_RDWR | O_CLOEXEC);
+  workshop.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  bool ok = workshop.null_file >= 0 && workshop.bell >= 0;
   for (int i = 0; i < ASK_FILES; i++)
     for (int w = 0; w < 2; w++) ok &= (workshop.ask_file[i][w] = memfd_create("virsh", MFD_CLOEXEC)) >= 0;
   return ok;
@@ -109,13 +48,13 @@ bool helpers_begin(const struct options *options, struct order *order) {
   for (int i = 0; i < FIRST_HELPERS; i++) {
     if (!ask_for_slot()) return false;
     pid_t pid = fork();
-    if (pid == 0) helper_main(&shared->slot[i]);
+    if (pid == 0) helper_main(&workshop, &shared->slot[i]);
     if (pid < 0) return false;
     setpgid(pid, pid);
     atomic_store(&shared->slot[i].pid, pid);
   }
   spawner = fork();
-  if (spawner == 0) spawner_main();
+  if (spawner == 0) spawner_main(&workshop);
   if (spawner > 0) setpgid(spawner, spawner);
   return spawner > 0;
 }
@@ -128,14 +67,19 @@ bool helpers_room(struct size size) {
 
 static void call_spawner(void) {
   atomic_fetch_add(&shared->asked, 1);
-  wake(&shared->asked);
+  slots_wake(&shared->asked);
 }
-static int find_free(void) {
+/** One that is connected to libvirt is the first to be asked for that, and the last for anything else. */
+static bool is_better(enum job job, int than, unsigned i) {
+  bool talks = job == JOB_ASK || job == JOB_DESTROY || job == JOB_READY;
+  return than < 0 || (shared->slot[i].connected == talks && shared->slot[than].connected != talks);
+}
+static int find_free(enum job job) {
   int found = -1, free_ones = 0;
   for (unsigned i = 0; i < slots; i++) {
     if (mine[i].busy || mine[i].lost) continue;
     free_ones++; /* one that the spawner is about to make counts, too */
-    if (found < 0 && atomic_load(&shared->slot[i].pid) > 0) found = (int)i;
+    if (atomic_load(&shared->slot[i].pid) > 0 && is_better(job, found, i)) found = (int)i;
   }
   if (free_ones <= SPARE_HELPERS && ask_for_slot()) call_spawner();
   return found;
@@ -157,7 +101,7 @@ char *helpers_words(void) {
   return shared->words[next_ask];
 }
 bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until) {
-  int i = find_free();
+  int i = find_free(job);
   if (i < 0) return false;
   struct slot *s = &shared->slot[i];
   if (job == JOB_ASK && !prepare_ask(s)) return false;
@@ -165,14 +109,24 @@ bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, in
   s->identity = (struct identity){0, 0};
   mine[i].busy = true, mine[i].until = until, mine[i].since = clock_ms();
   atomic_fetch_add(&s->given, 1);
-  wake(&s->given);
+  slots_wake(&s->given);
   return true;
 }
 
-int helpers_bell(void) { return bell; }
+void helpers_ready(void) {
+  helpers_forget();
+  for (int i = 0; i < CONNECTED_HELPERS; i++)
+    if (!helpers_give(JOB_READY, 0, 0, 0, clock_ms() + 5000)) return;
+}
+void helpers_forget(void) {
+  struct report ignored;
+  while (helpers_next(clock_ms(), &ignored)) continue;
+}
+
+int helpers_bell(void) { return workshop.bell; }
 void helpers_heard(void) {
   uint64_t rings;
-  if (read(bell, &rings, sizeof rings) < 0) return;
+  if (read(workshop.bell, &rings, sizeof rings) < 0) return;
 }
 static void fill(struct report *r, const struct slot *s, bool late) {
   *r = (struct report){s->job, s->rc, s->item, s->turn, s->text, s->identity, s->ask, late};
@@ -236,7 +190,7 @@ int helpers_flushing(int64_t now, int young_ms) {
   int count = 0;
   for (unsigned i = 0; i < slots; i++) {
     enum job job = shared->slot[i].job;
-    if (mine[i].busy && !mine[i].lost && (job == JOB_FLUSH_FILE || job == JOB_FLUSH_BLOCK))
+    if (mine[i].busy && !mine[i].lost && (job == JOB_NAME || job == JOB_FLUSH_FILE || job == JOB_FLUSH_BLOCK))
       count += now - mine[i].since <= young_ms;
   }
   return count;
@@ -250,6 +204,7 @@ static bool replace(int i, bool *stuck) {
   if (waitpid(pid, NULL, WNOHANG) == pid) {
     atomic_store(&s->done, atomic_load(&s->given));
     mine[i] = (struct mine){false, false, 0, 0};
+    s->connected = false;
     atomic_store(&s->pid, 0);
     return true;
   }

@@ -4,10 +4,15 @@
 #include "order.h"
 #include "same.h"
 
-enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, ASK_FILES = 4, MAX_WORDS = 120000 };
-enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST };
+enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, CONNECTED_HELPERS = 2, ASK_FILES = 4, MAX_WORDS = 120000 };
+enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_NAME, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST, JOB_READY };
 
-struct options { char run[2048], state[2048], uri[1024], virsh[2048]; bool tokens; int64_t idle_ms; };
+struct options {
+  char run[2048], state[2048], uri[1024], virsh[2048];
+  char socket[108]; /* libvirt's; empty: the usual one */
+  bool tokens, never_talks;
+  int64_t idle_ms;
+};
 struct report {
   enum job job;
   int rc;
@@ -24,6 +29,10 @@ bool helpers_begin(const struct options *options, struct order *order);
 bool helpers_room(struct size size);
 /** False if there is no free helper now. `until` is when it is ended. */
 bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until);
+/** While no order is served: two helpers connect to libvirt, or see whether they still are. */
+void helpers_ready(void);
+/** Before an order: reports of what was done outside of one are nobody's. */
+void helpers_forget(void);
 /** The words for virsh of the next question: written by the main process, read by the helper. */
 char *helpers_words(void);
 /** Readable when a helper may have ended its work; helpers_heard takes that back. */
@@ -34,7 +43,7 @@ bool helpers_next(int64_t now, struct report *report);
 /** What virsh said: out (0) or err (1). */
 size_t helpers_said(int ask, int which, char *buffer, size_t room);
 bool helpers_own(int pid, int group);
-/** Flushes at work that began less than `young_ms` ago: one that hangs longer no longer counts. */
+/** Jobs on storage at work that began less than `young_ms` ago: one that hangs longer no longer counts. */
 int helpers_flushing(int64_t now, int young_ms);
 /**
  * Between two orders: ends what still works for the one before, and has those that have died replaced.

@@ -1,6 +1,7 @@
 #include "slots.h"
 #include "barrier.h"
 #include "procfs.h"
+#include "talk.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,20 +41,44 @@ static int run_virsh(const struct workshop *w, struct slot *s) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 125;
 }
 
-/** A dead VM's pages reach the disk; the name is the one that /proc/PID/fd shows for this file. */
-static int flush(const struct workshop *w, struct slot *s) {
+/** Over this helper's own connection; where that can't be, by virsh. */
+static int tell_libvirt(const struct workshop *w, struct slot *s) {
+  enum talked talked = s->job == JOB_ASK ? talk_ask(w, s) : talk_destroy(w, s);
+  s->connected = talk_connected();
+  if (talked != TALK_NOT) return talked == TALK_DONE ? 0 : 1;
+  /* What was said until then is forgotten: one answer is of one way of asking. */
+  for (int i = 0; s->job == JOB_ASK && i < 2; i++)
+    if (ftruncate(w->ask_file[s->ask][i], 0) != 0 || lseek(w->ask_file[s->ask][i], 0, SEEK_SET) != 0) return 126;
+  return run_virsh(w, s);
+}
+
+/** The name that /proc/PID/fd shows for this file, and which file it is. */
+static bool name_it(int file, struct slot *s, struct stat *about) {
   char own[40];
-  int file = open(disk_path(w->order, s->item), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (file < 0) return 1;
   snprintf(own, sizeof own, "/proc/self/fd/%d", file);
   ssize_t n = readlink(own, s->text, sizeof s->text - 1);
   s->text[n > 0 ? n : 0] = 0;
+  if (n <= 0 || (size_t)n >= sizeof s->text - 1 || fstat(file, about) != 0) return false;
+  if (S_ISREG(about->st_mode)) same_identify(file, &s->identity);
+  return true;
+}
+static int name(const struct workshop *w, struct slot *s) {
   struct stat about;
+  int file = open(disk_path(w->order, s->item), O_PATH | O_CLOEXEC);
+  if (file < 0) return 1;
+  bool ok = name_it(file, s, &about);
+  close(file);
+  return ok ? 0 : 1;
+}
+/** A dead VM's pages reach the disk. */
+static int flush(const struct workshop *w, struct slot *s) {
+  struct stat about;
+  int file = open(disk_path(w->order, s->item), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file < 0) return 1;
   /* safety: F21a: BLKFLSBUF says nothing of errors, fdatasync does; only what succeeded is a drain */
-  bool ok = n > 0 && (size_t)n < sizeof s->text - 1 && fstat(file, &about) == 0 && fdatasync(file) == 0;
+  bool ok = name_it(file, s, &about) && fdatasync(file) == 0;
   if (ok && S_ISBLK(about.st_mode)) ok = ioctl(file, BLKFLSBUF, 0) == 0;
   else if (s->job == JOB_FLUSH_BLOCK) ok = false;
-  if (ok && S_ISREG(about.st_mode)) same_identify(file, &s->identity);
   close(file);
   return ok ? 0 : 1;
 }
@@ -67,7 +92,9 @@ static int read_host(const struct workshop *w, struct slot *s) {
 }
 int do_job(const struct workshop *w, struct slot *s) {
   switch (s->job) {
-    case JOB_ASK: case JOB_DESTROY: return run_virsh(w, s);
+    case JOB_ASK: case JOB_DESTROY: return tell_libvirt(w, s);
+    case JOB_READY: return talk_ready(w), s->connected = talk_connected(), 0;
+    case JOB_NAME: return name(w, s);
     case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: return flush(w, s);
     case JOB_BARRIER: return chdir(w->options->run) == 0 && barrier_disk(w->order, w->options->state, w->main_pid) ? 0 : 1;
     case JOB_HOST: return read_host(w, s);

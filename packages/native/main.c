@@ -58,7 +58,10 @@ static void read_options(struct options *o, int argc, char **argv) {
     else if (strcmp(argv[i], "--listen") == 0) workers = workers_of(value), i++;
     else if (strcmp(argv[i], "--idle-sec") == 0) o->idle_ms = idle_ms(value), i++;
   }
-  const char *path = getenv("FENCELINE_PATH");
+  const char *path = getenv("FENCELINE_PATH"), *socket = getenv("FENCELINE_LIBVIRT_SOCKET");
+  take(o->socket, sizeof o->socket, socket);
+  /* A test that brings a virsh of its own means that one. */
+  o->never_talks = path && path[0] && !o->socket[0];
   setenv("PATH", path && path[0] ? path : "/usr/sbin:/usr/bin:/sbin:/bin", 1);
   setenv("LC_ALL", "C", 1);
 }
@@ -96,6 +99,7 @@ static const char *prepare(struct session *s) {
   protect();
   if (!helped || !handles_begin(helpers_bell()) || !session_room(s, FIRST_SIZE))
     return "no-helpers processes or memory are short";
+  helpers_ready();
   return clock_begin() == 0 ? NULL : "no-clock no watchdog";
 }
 static bool prepare_worker(struct session *s) { return prepare(s) == NULL; }

@@ -182,7 +182,7 @@ enum seen numbers_next(struct numbers *n, int *number) {
     if (e->name[0] < '0' || e->name[0] > '9') continue;
     long v = strtol(e->name, &end, 10);
     if (*end != 0 || v > INT32_MAX) continue;
-    *number = (int)v;
+    *number = (int)v, n->inode = e->inode;
     return SEEN;
   }
 }

@@ -36,7 +36,8 @@ bool is_gone(int pid);
 bool is_dead(int pid, uint64_t start);
 
 /** Entries of a directory that are numbers; NOT_SEEN (errno) if the list may not be whole. */
-struct numbers { int directory; char buffer[32768]; long at, filled; };
+/* `inode`: of the entry that was told last. */
+struct numbers { int directory; char buffer[32768]; long at, filled; uint64_t inode; };
 enum seen numbers_open(struct numbers *n, const char *path);
 enum seen numbers_next(struct numbers *n, int *number); /* GONE at the end */
 void numbers_close(struct numbers *n);

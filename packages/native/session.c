@@ -136,6 +136,7 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   const char *why = order_head(s->order, line, length);
   if (why) session_refuse(s, why);
   engine_begin(f);
+  helpers_forget();
   f->times.begun = clock_ms();
   if (f->times.begun >= NO_TIME) session_refuse(s, "no-clock the time can not be read");
   read_vms(s);
@@ -188,14 +189,18 @@ int session_serve(struct session *s) {
     line = input_line((int)s->options.idle_ms, &n, &why);
     if (!line && served) return 0;
     if (!line) session_refuse(s, why);
-    if (order_ping(line, n, nonce)) pong(s, nonce);
+    if (order_ping(line, n, nonce)) pong(s, nonce), helpers_ready();
     else if (order_hello(line, n)) {
       serve_order(s, line, n);
       if (!end_order(s)) return 0;
+      helpers_ready();
     }
   }
 }
-void session_greet(void) { say("fenceline-fence 1 line=1"); }
+void session_greet(void) {
+  say("fenceline-fence 1 line=1");
+  answer_flush(0);
+}
 bool session_receive(struct session *s) {
   s->receives = true;
   engine_begin(&s->fence);
@@ -204,5 +209,7 @@ bool session_receive(struct session *s) {
     session_serve(s);
   }
   answer_close();
-  return clear_away(s);
+  if (!clear_away(s)) return false;
+  helpers_ready();
+  return true;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What the main process and its helpers share, and what a helper does. For helpers.c and jobs.c only.
+// What the main process and its helpers share, and what a helper does. For those who are helpers, and helpers.c.
 #include "helpers.h"
 #include <stdatomic.h>
 
@@ -11,6 +11,7 @@ struct slot {
   uint32_t item, turn;
   int64_t number;
   int ask, rc;
+  bool connected; /* to libvirt: it is asked first */
   struct identity identity;
   char text[4096];
 };
@@ -24,8 +25,13 @@ struct workshop {
   const struct options *options;
   const struct order *order;
   struct shared *shared;
-  int ask_file[ASK_FILES][2], main_pid;
+  int ask_file[ASK_FILES][2], main_pid, bell, null_file;
 };
 
+/** What a helper does until it ends. */
+void helper_main(const struct workshop *w, struct slot *s) __attribute__((noreturn));
+/** Makes helpers when it is asked to. */
+void spawner_main(const struct workshop *w) __attribute__((noreturn));
+void slots_wake(atomic_uint *word);
 /** Does the slot's job, in the helper; its result is the slot's `rc`. */
 int do_job(const struct workshop *w, struct slot *s);

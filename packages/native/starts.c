@@ -71,6 +71,9 @@ static void settle(struct table *t, uint32_t v, enum said said) {
 static void hear_vm(struct table *t, uint32_t v, const struct told *told) {
   if (told->named) strcpy(t->vm[v].name, told->name);
   if (told->named && told->id >= 0) t->vm[v].domain = told->id, t->vm[v].told_at = t->looks;
+  t->vm[v].unknown = told->said == SAID_OFF;
+  for (uint32_t i = 0; i < t->processes && t->vm[v].unknown; i++)
+    if (t->process[i].vm == (int)v) t->process[i].woken = true;
   if (told->said != SAID_NOTHING && !t->vm[v].settled) settle(t, v, told->said);
 }
 void hear_libvirt(struct table *t, struct libvirt *l, int ask, int rc) {

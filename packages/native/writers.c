@@ -14,6 +14,7 @@
 
 enum { MAX_SEEN = 65536, FIRST_SEEN = 8192, ROUNDS = 30, TASK_ROUNDS = 5 };
 
+/* A process by its number and its folder's inode in /proc, or its starttime. */
 static struct key seen_before[MAX_SEEN];
 static uint32_t seen_room, seen_slots;
 static const char *witness_name;
@@ -184,13 +185,26 @@ static bool look_at_process(struct table *t, int pid, const struct stat_line *be
   return files == SEEN;
 }
 
-static bool put_seen(struct key key) {
+/** Its place; NULL: full. It is empty (pid 0) if the process was not seen before. */
+static struct key *find_seen(struct key key) {
   uint32_t at = (uint32_t)key.pid * 2654435761u & (seen_room - 1);
-  for (uint32_t i = 0; i < seen_room; i++, at = (at + 1) & (seen_room - 1)) {
-    if (seen_before[at].pid == 0) return seen_before[at] = key, seen_slots++, true;
-    if (seen_before[at].pid == key.pid && seen_before[at].start == key.start) return false;
-  }
-  return true; /* full: never comes to an end, so the look is void */
+  for (uint32_t i = 0; i < seen_room; i++, at = (at + 1) & (seen_room - 1))
+    if (seen_before[at].pid == 0 || (seen_before[at].pid == key.pid && seen_before[at].start == key.start))
+      return &seen_before[at];
+  return NULL; /* never comes to an end, so the look is void */
+}
+static bool put_seen(struct key key, bool only_ask) {
+  struct key *place = find_seen(key);
+  if (place && place->pid != 0) return false;
+  if (place && !only_ask) *place = key, seen_slots++;
+  return true;
+}
+/**
+ * The kernel makes a folder's inode for one process and numbers it anew, so with the same number it is the same
+ * process, and its stat need not be read again. Where memory is short it says 1: then the starttime tells.
+ */
+static struct key key_of(const struct numbers *n, int pid, uint64_t start) {
+  return (struct key){pid, n->inode > 1 ? n->inode : start | UINT64_C(1) << 63};
 }
 /** A host with very many processes needs more room; the look begins anew with it. */
 static bool more_seen(void) {
@@ -210,12 +224,13 @@ static bool look_at_all(struct table *t, bool *somebody_new) {
   if (numbers_open(&all, "/proc") != SEEN) return false;
   while ((seen = numbers_next(&all, &pid)) == SEEN) {
     saw_one |= pid == 1;
+    if (all.inode > 1 && !put_seen(key_of(&all, pid, 0), true)) continue;
     enum seen one = read_stat(pid, &s);
     if (one == GONE) continue;
     if (one == NOT_SEEN) break;
     /* Helpers of this program come and go; they have nothing of the VMs but what they flush. */
     if (s.flags & PROC_KTHREAD || helpers_own(pid, s.group)) continue;
-    if (!put_seen((struct key){pid, s.start})) continue;
+    if (!put_seen(key_of(&all, pid, s.start), false)) continue;
     if (!more_seen()) break;
     *somebody_new = true;
     if (clock_ms() >= t->stop_at) break; /* no time is left: void */

@@ -79,6 +79,7 @@ export interface HostScript {
   virsh?: 'ok' | 'running' | 'hang' | 'dead' | 'unknown' | 'broken';
   /** Pid 1 of the namespace gets these arguments: a process that SIGKILL from inside can't end. */
   unkillable?: 'qemu' | 'zombieLeader' | 'libvirtd';
+  limitMs?: number;
 }
 
 const ZOMBIE_LEADER = `
@@ -237,15 +238,16 @@ async function play(
     writeFileSync(join(dir, 'img'), 'data');
     const script = join(dir, 'script');
     writeFileSync(script, `${PREAMBLE}\n${variables(program)}\n${options.script}\n`);
-    const out = await inNamespace(dir, command(script, options.unkillable));
+    const out = await inNamespace(dir, command(script, options.unkillable), options.limitMs);
     return { out, dir };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
+const FAKE_LIBVIRT = join(import.meta.dirname, 'fakeLibvirt.mjs');
 const variables = (program: Program): string =>
-  `TOOLS=${tools} INJECT=${NATIVE}/build/inject.so PROGRAM=${PROGRAMS[program]} ` +
+  `LIBVIRTD="${process.execPath} ${FAKE_LIBVIRT}" TOOLS=${tools} INJECT=${NATIVE}/build/inject.so PROGRAM=${PROGRAMS[program]} ` +
   `BREAKABLE=${PROGRAMS[program === 'native' ? 'dynamic' : program]}`;
 
 function command(script: string, unkillable: HostScript['unkillable']): string[] {
@@ -259,7 +261,7 @@ function command(script: string, unkillable: HostScript['unkillable']): string[]
   return unkillable === 'zombieLeader' ? asQemu(join(tools, 'ZOMBIE_LEADER')) : ['bash', script];
 }
 
-function inNamespace(cwd: string, words: string[]): Promise<string[]> {
+function inNamespace(cwd: string, words: string[], limitMs = 18_000): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const child = spawn('unshare', [...UNSHARE, ...words], {
       cwd,
@@ -269,7 +271,7 @@ function inNamespace(cwd: string, words: string[]): Promise<string[]> {
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
     child.stderr.on('data', () => undefined);
     child.on('error', reject);
-    const timer = setTimeout(() => child.kill('SIGKILL'), 18_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
     child.on('close', () => {
       clearTimeout(timer);
       resolve(text.trimEnd().split('\n'));

@@ -1,5 +1,5 @@
 // Faults for the dynamic build by LD_PRELOAD. What fails, where, how, and from when on:
-//   INJECT_CALL  open | readlink | fdatasync | getdents | clock | madvise | pidfd_open | cut (a read gets
+//   INJECT_CALL  open | readlink | fdatasync | fsync | getdents | clock | madvise | pidfd_open | cut (a read gets
 //                INJECT_DO bytes and no more, as where memory is short) | readerror
 //   INJECT_PATH  the path begins so (calls on a descriptor: the path of what it shows)
 //   INJECT_EXACT=1  the path is exactly that
@@ -7,6 +7,7 @@
 //   INJECT_DO    a number (errno), hang, empty (getdents: end of the list), gate (touch $INJECT_DIR/at,
 //                then wait for $INJECT_DIR/go, once), slow-first (success after 0.6 s; calls begun meanwhile: EIO after 0.9 s)
 //   INJECT_NTH   only this call of those that fit, counted from 1, in each process
+//   INJECT_FLUSH_MS  a flush takes so long
 //   INJECT_FLUSHED  a file that is made at the first flush
 //   INJECT_WHEN  only while this file is there
 //   INJECT_LOG   a line for each flush of INJECT_PATH and each scan (a look at the witness)
@@ -99,9 +100,14 @@ int fdatasync(int fd) {
   const char *path = path_of(fd), *flushed = getenv("INJECT_FLUSHED");
   int mark = flushed ? (int)syscall(SYS_openat, AT_FDCWD, flushed, O_WRONLY | O_CREAT, 0600) : -1;
   if (mark >= 0) close(mark);
+  if (getenv("INJECT_FLUSH_MS")) nap(atoi(getenv("INJECT_FLUSH_MS")));
   if (fault("fdatasync", path)) return -1;
   if (getenv("INJECT_PATH") && strncmp(path, getenv("INJECT_PATH"), strlen(getenv("INJECT_PATH"))) == 0) note("flush\n");
   return (int)syscall(SYS_fdatasync, fd);
+}
+int fsync(int fd) {
+  if (fault("fsync", path_of(fd))) return -1;
+  return (int)syscall(SYS_fsync, fd);
 }
 ssize_t read(int fd, void *to, size_t room) {
   const char *call = getenv("INJECT_CALL");

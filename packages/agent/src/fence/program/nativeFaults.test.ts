@@ -123,7 +123,14 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
       `give; inject INJECT_PATH=$PWD/img INJECT_LOG=$PWD/log; uniq log | tr '\\n' ' '`,
     );
     expect(verdictOf(out)).toBe('dead');
-    expect(out.at(-1)?.trim()).toBe('flush scan flush');
+    expect(out.at(-1)?.trim()).toBe('scan flush');
+  });
+  test('F20a, F21a: after a flush that took long it is looked for writers again, and flushed', async () => {
+    const { out } = await run(
+      `give; inject INJECT_FLUSH_MS=150 INJECT_PATH=$PWD/img INJECT_LOG=$PWD/log; uniq log | tr '\\n' ' '`,
+    );
+    expect(verdictOf(out)).toBe('dead');
+    expect(out.at(-1)?.trim()).toBe('scan flush scan flush');
   });
   test('F20a: without real names a writer could come by another path, so nothing is dead', async () => {
     const { out } = await run(
@@ -158,6 +165,14 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
     );
     expect(linesOf(out, 'end')[0]).toMatch(/control=no-barrier/);
     expect(verdictOf(out)).toBe('not-drained');
+  });
+
+  test('F34: a barrier that the disk did not take holds in memory only, and is told so', async () => {
+    const { out } = await run(
+      `give; inject INJECT_CALL=fsync INJECT_PATH=$PWD/state/barriers/.fence INJECT_DO=5; cat run/barriers/$VM`,
+    );
+    expect(linesOf(out, 'verdict')[0]).toMatch(/ dead barrier=memory$/);
+    expect(out.at(-1)).toBe('7');
   });
 
   test('F20a: a name that is known only after the scan is scanned for, too', async () => {
@@ -234,8 +249,9 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
 
   test('F20a: without the list of processes a scan has seen nobody', async () => {
     const { out } = await run(
+      // The scan after a slow flush: there was none yet, the looks were whole.
       `DEADLINE=1000 give; inject INJECT_CALL=getdents INJECT_PATH=/proc INJECT_EXACT=1 INJECT_DO=empty \
-         INJECT_WHEN=$PWD/flushed INJECT_FLUSHED=$PWD/flushed`,
+         INJECT_WHEN=$PWD/flushed INJECT_FLUSHED=$PWD/flushed INJECT_FLUSH_MS=150`,
     );
     expect(verdictOf(out)).not.toBe('dead');
     expect(linesOf(out, 'disk')[0]).toMatch(/drained=synced$/);

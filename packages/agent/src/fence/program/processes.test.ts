@@ -45,8 +45,9 @@ onBothPrograms('the fence program: whose process is it, and is it dead', (play) 
         mv bin/virsh bin/virsh.real
         printf '%s\\n' '#!/bin/bash' 'printf "%q " "$@" >>"$SANDBOX/words.log"' \
           'exec "$SANDBOX/bin/virsh.real" "$@"' >bin/virsh
-        chmod +x bin/virsh; qemu -uuid $VM; fence 7 ${DISK}; grep -o 'destroy.*' words.log`,
+        chmod +x bin/virsh; qemu -uuid $VM; GRACE=1500 fence 7 ${DISK}; grep -o 'destroy.*' words.log`,
     });
+    // The grace: two bashes play virsh here, and what answers after it gets no destroy.
     // A line feed can stand in no name; where a number is read it is skipped.
     expect(out.at(-1)).toMatch(/^destroy \$'\\n5'/);
   });
