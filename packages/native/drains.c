@@ -113,12 +113,22 @@ static bool table_drained(const char *path) {
 /* Network disks: the kernel goes on sending what a dead client left in its sockets. Such a socket has no inode. */
 static bool sockets_drained(void) { return table_drained("/proc/net/tcp") && table_drained("/proc/net/tcp6"); }
 
+static bool is_early(const struct table *t, uint32_t d) { return !t->vm[t->order->disk[d].vm].clean; }
+/* Names that are asked for early neither take the helpers that kill, nor, where they hang, the others' turn. */
+static int room_beside(const struct table *t) {
+  int room = NAMES_BESIDE;
+  for (uint32_t d = 0; d < t->order->all_disks; d++) room -= t->disk[d].naming == NAME_ASKED && is_early(t, d);
+  return room;
+}
+static void ask_name(struct table *t, uint32_t d, int64_t forever, int *room, int *share) {
+  if (*room <= 0 || *share <= 0 || !helpers_give(JOB_NAME, d, 0, 0, forever)) return;
+  t->disk[d].naming = NAME_ASKED, --*room;
+  if (share != room) --*share;
+}
 void drains_tend(struct table *t, int64_t forever) {
-  /* While somebody is to be killed there must be helpers for that, too. */
-  int most = t->live > 0 ? NAMES_BESIDE : MAX_DRAINS, room = most - helpers_flushing(t->now, 1000), drained = -1;
+  int room = MAX_DRAINS - helpers_flushing(t->now, 1000), beside = room_beside(t), drained = -1;
   for (uint32_t d = 0; d < t->order->all_disks; d++) {
-    if (t->disk[d].naming == NAME_WANTED && is_local(t, d) && room > 0 && helpers_give(JOB_NAME, d, 0, 0, forever))
-      t->disk[d].naming = NAME_ASKED, room--;
+    if (t->disk[d].naming == NAME_WANTED && is_local(t, d)) ask_name(t, d, forever, &room, is_early(t, d) ? &beside : &room);
     if (t->disk[d].drained == DRAIN_QUEUED && room-- > 0) start_flush(t, d, forever);
     if (t->disk[d].drained != DRAIN_SOCKETS) continue;
     if (drained < 0) drained = sockets_drained();

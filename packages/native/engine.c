@@ -77,7 +77,7 @@ static void mark_clean(struct table *t) {
         t->unattributed || !t->look_ok) {
       /* safety: F20a, F21a: what was flushed or scanned before this is worth nothing */
       vm->clean = vm->scanned = false, vm->turn++;
-    } else if (!vm->clean) {
+    } else if (!vm->clean && !t->need_look) {
       vm->clean = true, vm->turn++;
       vm->scanned = vm->rescanned = false, vm->writers = 0;
       drains_begin(t, v);
@@ -162,7 +162,7 @@ void engine_work(struct fence *f) {
     tend_libvirt(t, &f->libvirt, f->stop_at);
     if (is_look_due(t)) look(t);
     note_times(f);
-    if (!t->need_look) mark_clean(t);
+    mark_clean(t);
     scan(f);
     drains_tend(t, NO_TIME);
     /* safety: F21: what the last look found is not in what the VMs are told to be yet */

@@ -65,6 +65,8 @@ void table_remember(struct table *t, int pid, uint64_t start, int vm, int64_t ep
   *p = (struct process){pid, vm, start, epoch, domain, role, false, false, false, -1};
   if (epoch > t->order->vm[vm].epoch) remember_newer(t, p);
   else {
+    /* safety: F20a, F21a: what was flushed or scanned before is worth nothing, even if it dies before anybody looks again */
+    t->vm[vm].clean = t->vm[vm].scanned = false, t->vm[vm].turn++;
     p->live = true, p->handle = handle_open(pid, start, t->processes - 1);
     t->live++, t->vm[vm].live++;
   }

@@ -1,5 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { DISK, linesOf, onProgram, useTools, verdictOf } from '../../../test/fenceProgramHost.js';
+import {
+  DISK,
+  OTHER,
+  linesOf,
+  onProgram,
+  useTools,
+  verdictOf,
+} from '../../../test/fenceProgramHost.js';
 
 // What the tests of the bash program do with a faked find, sync or realpath: here a call of the program
 // itself fails, hangs or waits (LD_PRELOAD, packages/native/test/inject.c).
@@ -155,6 +162,18 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
     );
     expect(verdictOf(out)).toBe('dead');
     expect(linesOf(out, 'verdict').filter((line) => line.includes('not-drained'))).toHaveLength(30);
+  });
+
+  test('F17: nor do disks whose names hang, under a VM that does not die', async () => {
+    const { out } = await play({
+      unkillable: 'qemu',
+      script: `${WITH}; mkdir hung
+        { DEADLINE=5000 order 7 $(for i in {0..49}; do echo disk=file:$PWD/hung/$i; done) | sed 's/vms=1/vms=2/'
+          echo "vm $OTHER epoch=7 ${DISK}"; } >order.txt
+        inject INJECT_CALL=open INJECT_PATH=$PWD/hung/ INJECT_DO=hang`,
+    });
+    expect(verdictOf(out)).toBe('alive');
+    expect(verdictOf(out, OTHER)).toBe('dead');
   });
 
   test('F34: a barrier that does not stand there in the end is none', async () => {
