@@ -81,7 +81,12 @@ test('F27: one whose record was lost with its agent is found by its file, and kn
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   await programs().end(found);
+  // Its workers end with it, a moment later; a session of a login that runs the same file is none.
+  const untilMs = Date.now() + 10_000;
+  while ((await programs().find(program(''))) !== undefined && Date.now() < untilMs)
+    await new Promise((resolve) => setTimeout(resolve, 10));
   expect(await programs().find(program(''))).toBeUndefined();
+  expect(login.exitCode).toBeNull();
   login.kill('SIGKILL');
 }, 60_000);
 

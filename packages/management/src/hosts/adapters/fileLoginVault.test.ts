@@ -23,7 +23,9 @@ test('F30: a login moved to another host, or opened with another key, is none', 
   const sealed = await fileLoginVault(dir).seal('h1', LOGIN);
   await expect(fileLoginVault(dir).open('h2', sealed)).rejects.toThrow(/can't be opened/);
   await writeFile(path.join(dir, 'login-key'), Buffer.alloc(32));
-  await expect(fileLoginVault(dir).open('h1', sealed)).rejects.toThrow(/set the login or the power device anew/);
+  await expect(fileLoginVault(dir).open('h1', sealed)).rejects.toThrow(
+    /set the login or the power device anew/,
+  );
 });
 
 test('F30: two first logins at once make one key', async () => {
