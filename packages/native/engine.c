@@ -165,7 +165,7 @@ void engine_work(struct fence *f) {
     mark_clean(t);
     scan(f);
     drains_tend(t, NO_TIME);
-    /* safety: F21: what the last look found is not in what the VMs are told to be yet */
+    /* What is to be looked at again is not finished. */
     if (!t->need_look && finished(t)) {
       /* safety: F21: look once more, after everything: something may have restarted it */
       if (last_look) break;

@@ -272,7 +272,8 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
       `DEADLINE=1000 give; inject INJECT_CALL=getdents INJECT_PATH=/proc INJECT_EXACT=1 INJECT_DO=empty \
          INJECT_WHEN=$PWD/flushed INJECT_FLUSHED=$PWD/flushed INJECT_FLUSH_MS=150`,
     );
-    expect(verdictOf(out)).not.toBe('dead');
+    // The looks that follow are void, too, and take back that the VM is clean.
+    expect(verdictOf(out)).toBe('unattributed');
     expect(linesOf(out, 'disk')[0]).toMatch(/drained=synced$/);
   });
 });
