@@ -25,7 +25,7 @@ test(
     });
     const shown = await cluster.cli(['host', 'show', 'h1']);
     expect(shown.stdout).toMatch(
-      /can be fenced by\s+h[23] \(standing, [\d.]+ ms\), h[23] \(standing/,
+      /can be fenced by\s+h[23] \(standing(, door)?, [\d.]+ ms\), h[23] \(standing/,
     );
     expect(shown.stdout).toMatch(/order tokens\s+16/);
     await runVm(site, 'web1', h1);
