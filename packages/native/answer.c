@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static char waiting[1048576], line[8192];
+static TABLE char waiting[1048576];
+static char line[8192];
 static size_t filled, room = 4096;
-static bool closed, guests;
+static bool closed;
 
 /** A pipe that polls as writable takes this much without blocking (PIPE_BUF). */
 enum { PIECE = 4096 };
@@ -30,6 +30,8 @@ static bool give_piece(int wait_ms) {
   if (poll(&out, 1, wait_ms) <= 0 || !(out.revents & (POLLOUT | POLLERR | POLLHUP))) return false;
   ssize_t n = write(1, waiting, filled < PIECE ? filled : PIECE);
   if (n < 0 && errno == EINTR) return true;
+  /* A pipe that is empty enough, but no page to put there now: the peer takes what is before it. */
+  if (n < 0 && errno == ENOMEM) return spare_help(errno, 0) || poll(NULL, 0, 1) == 0;
   if (n < 0) return closed = true, filled = 0, false; /* the peer has gone; the fence goes on */
   filled -= (size_t)n;
   memmove(waiting, waiting + n, filled);
@@ -43,12 +45,8 @@ void answer_flush(int64_t until) {
   }
 }
 bool answer_given(void) { return filled == 0 && !closed; }
-void answer_close(void) {
-  /* A guest's socket is open as long as its other number is; any other output may be shared. */
-  if (guests) shutdown(1, SHUT_WR);
-  close(1);
-}
-void answer_to_guest(void) { filled = 0, closed = false, guests = true; }
+void answer_close(void) { close(1); }
+void answer_forget(void) { filled = 0, closed = false; }
 
 void say(const char *format, ...) {
   va_list values;

@@ -13,8 +13,8 @@ void answer_flush(int64_t until);
 /** The peer has taken everything. */
 bool answer_given(void);
 void answer_close(void);
-/** From now on to a guest's socket; what the guest before did not take is not for this one. */
-void answer_to_guest(void);
+/** A new peer has come: what the one before did not take is not for it. */
+void answer_forget(void);
 
 struct table;
 /** Lines for every disk, writer and VM. Pure apart from saying them. */

@@ -1,6 +1,7 @@
 #include "barrier.h"
 #include "number.h"
 #include "procfs.h"
+#include "sure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,7 +24,7 @@ bool barrier_read(const char *path, int64_t *epoch) {
 }
 
 static int lock_file(const char *path) {
-  int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+  int lock = sure_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK);
   if (lock < 0) return -1;
   for (int i = 0; i < 100; i++) { /* one second */
     if (flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
@@ -47,13 +48,13 @@ static bool close_batch(struct batch *b, bool synced) {
 static bool write_number(struct batch *b, const char *path, int64_t number) {
   char text[32];
   int n = snprintf(text, sizeof text, "%" PRId64 "\n", number);
-  int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int file = sure_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
   if (file < 0) return false;
   b->file[b->count++] = file;
-  return write(file, text, (size_t)n) == n;
+  return sure_write(file, text, (size_t)n) == n;
 }
 static bool sync_directory(const char *path) {
-  int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int file = sure_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (file < 0) return false;
   bool ok = fsync(file) == 0;
   close(file);
@@ -84,7 +85,7 @@ static bool raise_all(const struct order *o, const char *directory, const char *
     snprintf(to, sizeof to, "%s/%s", directory, o->vm[v].uuid);
     snprintf(from, sizeof from, "%s/%s", temporary, o->vm[v].uuid);
     if (stat(to, &there) == 0 && S_ISDIR(there.st_mode)) return false;
-    if (rename(from, to) != 0) return false;
+    if (sure_rename(from, to) != 0) return false;
   }
   return !synced || sync_directory(directory);
 }
@@ -115,9 +116,9 @@ bool barrier_disk(const struct order *o, const char *state, int serial) {
   snprintf(directory, sizeof directory, "%s/barriers", state);
   snprintf(temporary, sizeof temporary, "%s/barriers/.fence.%d", state, serial);
   /* The lock lies in memory (the run directory is given by the helper as the current one). */
-  mkdir(state, 0700);
-  mkdir(directory, 0700);
-  if (mkdir(temporary, 0700) != 0 && errno != EEXIST) return false;
+  sure_mkdir(state);
+  sure_mkdir(directory);
+  if (sure_mkdir(temporary) != 0 && errno != EEXIST) return false;
   bool ok = barrier_raise(o, directory, temporary, "barriers/.disk-lock", true);
   for (uint32_t v = 0; v < o->vms; v++) {
     snprintf(path, sizeof path, "%s/%s", temporary, o->vm[v].uuid);

@@ -1,5 +1,6 @@
 #include "drains.h"
 #include "helpers.h"
+#include "sure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -77,7 +78,7 @@ void drains_hear(struct table *t, const struct report *r) {
   if (r->turn != t->vm[v].turn || t->disk[d].drained != DRAIN_RUNS) return;
   /* safety: F21a: only a flush that succeeded is a drain */
   bool ok = r->rc == 0 && keep_real(t, d, r->text, &changed);
-  t->disk[d].drained = ok ? DRAIN_SYNCED : DRAIN_NO;
+  t->disk[d].drained = ok ? DRAIN_SYNCED : r->rc == NO_MEMORY ? DRAIN_QUEUED : DRAIN_NO;
   changed |= t->disk[d].identity.inode != r->identity.inode || t->disk[d].identity.device != r->identity.device;
   t->disk[d].identity = r->identity;
   /* safety: F20a: writers were looked for by another name */
@@ -91,10 +92,10 @@ static bool table_drained(const char *path) {
   static char text[65536];
   size_t kept = 0;
   bool ok = true, first = true;
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = sure_open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return errno == ENOENT;
   for (ssize_t n; ok;) {
-    n = read(file, text + kept, sizeof text - kept);
+    n = sure_read(file, text + kept, sizeof text - kept);
     /* safety: F21a: a table that can't be read to its end has not shown every socket */
     if (n <= 0) {
       ok = n == 0 && kept == 0;
@@ -111,7 +112,14 @@ static bool table_drained(const char *path) {
   return ok;
 }
 /* Network disks: the kernel goes on sending what a dead client left in its sockets. Such a socket has no inode. */
-static bool sockets_drained(void) { return table_drained("/proc/net/tcp") && table_drained("/proc/net/tcp6"); }
+static bool sockets_drained(void) {
+  /* safety: F21a: ENOENT is also said of a folder for which memory is short; while it is open it says so of a
+     table only if there is none */
+  int folder = sure_open("/proc/self/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool ok = folder >= 0 && table_drained("/proc/net/tcp") && table_drained("/proc/net/tcp6");
+  if (folder >= 0) close(folder);
+  return ok;
+}
 
 static bool is_early(const struct table *t, uint32_t d) { return !t->vm[t->order->disk[d].vm].clean; }
 /* Names that are asked for early neither take the helpers that kill, nor, where they hang, the others' turn. */

@@ -5,10 +5,11 @@
 #include "handle.h"
 #include "helpers.h"
 #include "look.h"
+#include "memory.h"
 #include "writers.h"
 #include <string.h>
 
-enum { TICK = 5, CHECK_EVERY = 20, SCAN_SOON = 20, SCAN_LATE = 200, LOOK_AGAIN = 10 };
+enum { SHORT_PAUSE = 25, TICK = 5, CHECK_EVERY = 20, SCAN_SOON = 20, SCAN_LATE = 200, SCAN_EVERY = 50, LOOK_AGAIN = 10 };
 
 static void tick(struct fence *f) { f->table.now = clock_ms(); }
 
@@ -50,6 +51,10 @@ static void start_destroys(struct fence *f) {
     vm->destroyed = true, f->destroys++;
   }
 }
+/** Where memory is short everything that is asked of the kernel costs some of what is kept for that. */
+static int64_t patience(int64_t usual, uint32_t times) {
+  return spare_used() ? usual << (times < 5 ? times : 5) : usual;
+}
 /** The grace is for libvirt's destroy: there is none of a run that it doesn't know. */
 static bool is_unknown(const struct table *t, const struct process *p) {
   /* safety: F35: a side process may be that of a newer run whose qemu is still to come */
@@ -58,7 +63,7 @@ static bool is_unknown(const struct table *t, const struct process *p) {
 static void check_processes(struct fence *f) {
   struct table *t = &f->table;
   /* A death wakes us; all the same everybody is looked at now and then, and killed again. */
-  bool all = t->now - f->checked_at >= CHECK_EVERY || (t->now >= f->kill_at && f->checked_at < f->kill_at);
+  bool all = t->now - f->checked_at >= patience(CHECK_EVERY, 2) || (t->now >= f->kill_at && f->checked_at < f->kill_at);
   for (uint32_t i = 0; i < t->processes && t->live > 0; i++) {
     struct process *p = &t->process[i];
     if (!p->live || !(all || p->woken || p->handle < 0)) continue;
@@ -102,9 +107,14 @@ static void scan(struct fence *f) {
     others += !t->vm[v].scanned && !t->vm[v].scanning;
     any |= t->vm[v].scanning;
   }
-  if (!any || waits_for(f, others)) return;
+  /* A void one is repeated at once; but where memory is short ever less often. */
+  bool early = spare_used() && f->void_scans > 0 && t->now - f->scanned_at < patience(SCAN_EVERY, f->void_scans);
+  if (!any || early || waits_for(f, others)) return;
+  f->scanned_at = t->now;
+  f->void_scans++;
   /* safety: F20a: a look that was void has not seen everybody */
   if (!writers_scan(t, f->witness)) return;
+  f->void_scans = 0;
   for (uint32_t v = 0; v < t->order->vms; v++)
     if (t->vm[v].scanning) t->vm[v].scanned = true, t->vm[v].turn++, drains_queue(t, v);
 }
@@ -114,6 +124,10 @@ static bool finished(const struct table *t) {
   return true;
 }
 
+static void look_again(struct fence *f) {
+  look(&f->table);
+  f->voids = f->table.look_ok ? 0 : f->voids + 1;
+}
 static void note_times(struct fence *f) {
   bool live = table_any_live(&f->table);
   if (!live && !f->times.dead) f->times.dead = f->table.now;
@@ -146,10 +160,14 @@ void engine_begin(struct fence *f) {
   f->witness_file = -1;
   f->ready_at = -1;
 }
-static bool is_look_due(const struct table *t) {
+static bool is_look_due(const struct fence *f) {
+  const struct table *t = &f->table;
+  int64_t since = t->now - t->looked_at;
+  if (!t->need_look && t->look_ok && !t->unattributed) return since >= patience(LOOK_EVERY, 2);
+  /* A void one is repeated at once; but where memory is short ever less often. */
+  if (spare_used() && f->voids > 0 && since < patience(SHORT_PAUSE, f->voids)) return false;
   /* Where many die, one look is for all of them. */
-  if (t->need_look && t->live > 0) return t->now - t->looked_at >= LOOK_AGAIN;
-  return t->need_look || !t->look_ok || t->unattributed || t->now - t->looked_at >= LOOK_EVERY;
+  return !t->need_look || t->live == 0 || since >= LOOK_AGAIN;
 }
 void engine_work(struct fence *f) {
   struct table *t = &f->table;
@@ -160,7 +178,7 @@ void engine_work(struct fence *f) {
     if (f->destroying && t->now < f->kill_at) start_destroys(f);
     check_processes(f);
     tend_libvirt(t, &f->libvirt, f->stop_at);
-    if (is_look_due(t)) look(t);
+    if (is_look_due(f)) look_again(f);
     note_times(f);
     mark_clean(t);
     scan(f);
@@ -169,7 +187,7 @@ void engine_work(struct fence *f) {
     if (!t->need_look && finished(t)) {
       /* safety: F21: look once more, after everything: something may have restarted it */
       if (last_look) break;
-      look(t), last_look = true;
+      look_again(f), last_look = true;
       continue;
     }
     last_look = false;

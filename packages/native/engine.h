@@ -8,11 +8,12 @@ struct fence {
   /* All that follows is of one order. */
   struct libvirt libvirt;
   struct times times;
-  int64_t stop_at, kill_at, checked_at;
+  int64_t stop_at, kill_at, checked_at, scanned_at;
   int64_t ready_at, others_at; /* the first VM could be scanned for; one of the others was ready */
   uint32_t others;
   bool destroying, on_disk, disk_answered;
   uint32_t destroys;
+  uint32_t voids, void_scans; /* looks and scans that came to nothing, in a row */
   int witness_file;
   char witness[4200];
 };

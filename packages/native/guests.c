@@ -3,12 +3,16 @@
 #include "clock.h"
 #include "engine.h"
 #include "input.h"
+#include "memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,57 +32,99 @@ static int listen_at(const char *run) {
 }
 
 // ── a worker ─────────────────────────────────────────────────────────────────────────────────────
-/** Input and output are the guest's; -1: nobody's. */
-static void face(int guest, int null_file) {
-  int file = guest >= 0 ? guest : null_file;
-  dup2(file, 0), dup2(file, 1);
-  if (guest >= 0) close(guest);
+/** Each direction is a pipe. What is sent over a socket of this kind needs memory; a pipe keeps two pages that
+    it has once had, and these serve when the kernel has no other for it. */
+struct ends { int own, guest; };
+static bool make_pipe(struct ends *ends, bool to_guest) {
+  static char two_pages[8192];
+  int both[2];
+  if (pipe2(both, O_CLOEXEC) != 0) return false;
+  bool had = write(both[1], two_pages, sizeof two_pages) == sizeof two_pages &&
+             read(both[0], two_pages, sizeof two_pages) == sizeof two_pages;
+  *ends = to_guest ? (struct ends){both[1], both[0]} : (struct ends){both[0], both[1]};
+  if (!had) close(both[0]), close(both[1]);
+  return had;
 }
-static int await_guest(int listener) {
-  for (;;) {
-    int guest = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    if (guest >= 0) return guest;
-    /* Memory or files are short, or the guest has gone again: not faster than a hundred times a second. */
-    if (errno != EINTR) poll(NULL, 0, 10);
-  }
+/** The guest's ends of the pipes, in one message: where he writes, where he reads. */
+static bool hand_over(int guest, int writes, int reads) {
+  char one = 'p';
+  union { struct cmsghdr head; char room[CMSG_SPACE(2 * sizeof(int))]; } control = {0};
+  struct iovec text = {&one, 1};
+  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  int files[2] = {writes, reads};
+  control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof files), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+  memcpy(CMSG_DATA(&control.head), files, sizeof files);
+  ssize_t n;
+  for (int tries = 0; (n = sendmsg(guest, &message, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && spare_help(errno, tries); tries++) continue;
+  return n == 1;
+}
+static bool meet_guest(int listener, const struct ends *in, const struct ends *out) {
+  int guest;
+  for (int tries = 0; (guest = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0 && spare_help(errno, tries); tries++) continue;
+  bool here = guest >= 0 && hand_over(guest, in->guest, out->guest);
+  if (guest >= 0) close(guest);
+  return here;
+}
+/** Standard input and output are the next guest's; they close when they become something else. */
+static void welcome(int listener) {
+  struct ends in, out;
+  /* Memory or files are short, or the guest has gone again: not faster than a hundred times a second. */
+  while (!make_pipe(&in, false)) poll(NULL, 0, 10);
+  while (!make_pipe(&out, true)) poll(NULL, 0, 10);
+  while (!meet_guest(listener, &in, &out)) poll(NULL, 0, 10);
+  dup2(in.own, 0), dup2(out.own, 1);
+  close(in.own), close(in.guest), close(out.own), close(out.guest);
 }
 static void work(struct session *s, int listener, bool (*begin)(struct session *session)) {
   int null_file = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null_file < 0 || !begin(s)) return;
   do {
-    face(-1, null_file);
-    face(await_guest(listener), null_file);
-    input_forget(), answer_to_guest();
+    dup2(null_file, 0), dup2(null_file, 1);
+    welcome(listener);
+    input_forget(), answer_forget();
   } while (session_receive(s));
 }
 
 // ── their keeper ─────────────────────────────────────────────────────────────────────────────────
+/** All workers, for each of them to see; 0: none there. */
+static atomic_int *staff;
+bool guests_own(int parent) {
+  for (int i = 0; staff && i < MAX_WORKERS; i++)
+    if (parent > 0 && atomic_load(&staff[i]) == parent) return true;
+  return false;
+}
+
 static pid_t hire(struct session *s, int listener, bool (*begin)(struct session *session)) {
   pid_t keeper = getpid(), pid = fork();
   if (pid != 0) return pid;
+  /* Before all others, or what is given back for a call of ours is taken by whoever wakes up for it. */
+  sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* safety: F25: nothing of this program outlives it */
   if (getppid() == keeper) work(s, listener, begin);
   session_cleanup(s);
   _exit(1);
 }
 int guests_serve(struct session *s, int workers, bool (*begin)(struct session *session)) {
-  pid_t staff[MAX_WORKERS] = {0};
   int listener = listen_at(s->options.run);
-  if (listener < 0) {
+  staff = mmap(NULL, MAX_WORKERS * sizeof *staff, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (listener < 0 || staff == MAP_FAILED) {
     fprintf(stderr, "fenceline-fence: can't listen at %s/fence.sock: %s\n", s->options.run, strerror(errno));
     return 1;
   }
   for (bool told = false;; told = true) {
     bool short_of = false;
     for (int i = 0; i < workers; i++) {
-      if (staff[i] <= 0) staff[i] = hire(s, listener, begin);
-      short_of |= staff[i] <= 0;
+      if (atomic_load(&staff[i]) <= 0) atomic_store(&staff[i], hire(s, listener, begin));
+      short_of |= atomic_load(&staff[i]) <= 0;
     }
     if (!told) puts("listening"), fflush(stdout);
     /* One that ended is replaced, at most five times a second; where nothing can be forked, later. */
-    pid_t gone = waitpid(-1, NULL, short_of ? WNOHANG : 0);
-    for (int i = 0; gone > 0 && i < workers; i++)
-      if (staff[i] == gone) staff[i] = 0;
-    poll(NULL, 0, short_of && gone <= 0 ? 1000 : 200);
+    siginfo_t gone = {0};
+    bool ended = waitid(P_ALL, 0, &gone, WEXITED | WNOWAIT | (short_of ? WNOHANG : 0)) == 0 && gone.si_pid > 0;
+    for (int i = 0; ended && i < workers; i++)
+      if (atomic_load(&staff[i]) == gone.si_pid) atomic_store(&staff[i], 0);
+    /* Only now: until it is reaped, its number can't be another process's. */
+    if (ended) waitpid(gone.si_pid, NULL, 0);
+    poll(NULL, 0, short_of && !ended ? 1000 : 200);
   }
 }

@@ -3,6 +3,8 @@
 #include "session.h"
 
 enum { MAX_WORKERS = 16 };
+/** Is this process a worker, and its children helpers of this very program? */
+bool guests_own(int parent);
 /**
  * Serves one guest of RUN/fence.sock after the other, in `workers` processes that are made now and live on; each
  * is made ready by `begin`. Comes back only if that is impossible.

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "memory.h"
 #include "procfs.h"
+#include "table.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -45,7 +46,8 @@ bool helpers_begin(const struct options *options, struct order *order) {
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED || !memory_ready(&shared->asked, sizeof shared->asked) || !make_files()) return false;
   workshop.options = options, workshop.order = order, workshop.shared = shared, workshop.main_pid = getpid();
-  for (int i = 0; i < FIRST_HELPERS; i++) {
+  /* Several guests at a time have fewer each: more are made when they are needed. */
+  for (int i = 0; i < (spare_exists() ? GUEST_HELPERS : FIRST_HELPERS); i++) {
     if (!ask_for_slot()) return false;
     pid_t pid = fork();
     if (pid == 0) helper_main(&workshop, &shared->slot[i]);

@@ -4,7 +4,9 @@
 #include "order.h"
 #include "same.h"
 
-enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, SPARE_HELPERS = 4, CONNECTED_HELPERS = 2, ASK_FILES = 4, MAX_WORDS = 120000 };
+enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, GUEST_HELPERS = 7, SPARE_HELPERS = 4, CONNECTED_HELPERS = 2, ASK_FILES = 4, MAX_WORDS = 120000 };
+/** Results of a job beside what virsh says. */
+enum { NO_MEMORY = 124, MAX_UNABLE = 3 };
 enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_NAME, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST, JOB_READY };
 
 struct options {

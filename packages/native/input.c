@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static char buffer[MAX_LINE + 1];
+static TABLE char buffer[MAX_LINE + 1];
 static size_t filled, given, total;
 
 enum { STEP = 65536 };
 
 static size_t ready;
 
-bool input_room(void) { return memory_grow(buffer, &ready, STEP); }
+bool input_room(void) { return memory_grow(buffer, &ready, 2 * STEP); }
 /** How much can be read now; 0: memory is short. */
 static size_t space(void) {
   size_t wanted = filled + STEP < sizeof buffer ? filled + STEP : sizeof buffer;

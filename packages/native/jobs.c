@@ -1,6 +1,7 @@
 #include "slots.h"
 #include "barrier.h"
 #include "procfs.h"
+#include "sure.h"
 #include "talk.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,8 @@ static int run_virsh(const struct workshop *w, struct slot *s) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     exec_virsh(w, s);
   }
+  /* A program can't begin without memory, and this helper is needed for a flush. */
+  if (child < 0 && errno == ENOMEM) return NO_MEMORY;
   /* Where nothing can be forked any more, this helper becomes virsh itself; a spare one replaces it. */
   if (child < 0) exec_virsh(w, s);
   while (waitpid(child, &status, 0) < 0)
@@ -56,7 +59,7 @@ static int tell_libvirt(const struct workshop *w, struct slot *s) {
 static bool name_it(int file, struct slot *s, struct stat *about) {
   char own[40];
   snprintf(own, sizeof own, "/proc/self/fd/%d", file);
-  ssize_t n = readlink(own, s->text, sizeof s->text - 1);
+  ssize_t n = sure_own_link(own, s->text, sizeof s->text - 1);
   s->text[n > 0 ? n : 0] = 0;
   if (n <= 0 || (size_t)n >= sizeof s->text - 1 || fstat(file, about) != 0) return false;
   if (S_ISREG(about->st_mode)) same_identify(file, &s->identity);
@@ -64,23 +67,33 @@ static bool name_it(int file, struct slot *s, struct stat *about) {
 }
 static int name(const struct workshop *w, struct slot *s) {
   struct stat about;
-  int file = open(disk_path(w->order, s->item), O_PATH | O_CLOEXEC);
+  int file = sure_open(disk_path(w->order, s->item), O_PATH | O_CLOEXEC);
   if (file < 0) return 1;
   bool ok = name_it(file, s, &about);
   close(file);
   return ok ? 0 : 1;
 }
 /** A dead VM's pages reach the disk. */
-static int flush(const struct workshop *w, struct slot *s) {
+static int flush_once(const struct workshop *w, struct slot *s) {
   struct stat about;
-  int file = open(disk_path(w->order, s->item), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int file = sure_open(disk_path(w->order, s->item), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return 1;
+  errno = 0;
   /* safety: F21a: BLKFLSBUF says nothing of errors, fdatasync does; only what succeeded is a drain */
   bool ok = name_it(file, s, &about) && fdatasync(file) == 0;
   if (ok && S_ISBLK(about.st_mode)) ok = ioctl(file, BLKFLSBUF, 0) == 0;
   else if (s->job == JOB_FLUSH_BLOCK) ok = false;
+  int why = ok ? 0 : errno;
   close(file);
+  errno = why;
   return ok ? 0 : 1;
+}
+/* safety: F21a: again from the beginning, so that no error is forgotten by having been told once: what was not
+   written for lack of memory is still there to be written */
+static int flush(const struct workshop *w, struct slot *s) {
+  for (int tries = 0; flush_once(w, s) != 0; tries++)
+    if (!spare_help(errno, tries)) return errno == ENOMEM ? NO_MEMORY : 1;
+  return 0;
 }
 static int read_host(const struct workshop *w, struct slot *s) {
   char path[2100];
@@ -93,7 +106,7 @@ static int read_host(const struct workshop *w, struct slot *s) {
 int do_job(const struct workshop *w, struct slot *s) {
   switch (s->job) {
     case JOB_ASK: case JOB_DESTROY: return tell_libvirt(w, s);
-    case JOB_READY: return talk_ready(w), s->connected = talk_connected(), 0;
+    case JOB_READY: return talk_prepare(w), s->connected = talk_connected(), 0;
     case JOB_NAME: return name(w, s);
     case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: return flush(w, s);
     case JOB_BARRIER: return chdir(w->options->run) == 0 && barrier_disk(w->order, w->options->state, w->main_pid) ? 0 : 1;

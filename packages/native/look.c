@@ -3,13 +3,14 @@
 #include "memory.h"
 #include "records.h"
 #include "sides.h"
+#include "sure.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { FIRST_ROOM = 65536 };
-static char text[MAX_CMDLINE]; /* arguments, or a status file of libvirt */
+static TABLE char text[MAX_CMDLINE]; /* arguments, or a status file of libvirt */
 static size_t text_room;
 static uint8_t remembered[8192]; /* a bit for each pid modulo 65536 */
 
@@ -30,11 +31,17 @@ static enum seen arguments_of(int pid, int tid, size_t *n) {
   return seen;
 }
 
+static bool has_no_program(int pid) {
+  struct stat_line s;
+  enum seen seen = read_stat(pid, &s);
+  return seen == GONE || (seen == SEEN && (s.flags & PROC_KTHREAD || s.state == 'Z' || s.state == 'X'));
+}
 static enum seen exe_is_qemu(int pid) {
   char path[40], target[4096];
   snprintf(path, sizeof path, "/proc/%d/exe", pid);
-  ssize_t n = readlink(path, target, sizeof target - 1);
-  if (n < 0) return errno == ENOENT || errno == ESRCH ? GONE : NOT_SEEN;
+  ssize_t n = link_of(pid, path, target, sizeof target - 1);
+  /* safety: F21: ENOENT is also said where memory is short; only who has ended has no program */
+  if (n < 0) return has_no_program(pid) ? GONE : NOT_SEEN;
   target[n] = 0;
   const char *slash = strrchr(target, '/');
   return is_qemu_name(slash ? slash + 1 : target) ? SEEN : GONE;

@@ -11,13 +11,14 @@
 #include "session.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct session session;
+static TABLE struct session session;
 static int workers; /* 0: one session, on standard input */
 
 static void on_term(int signal_number) {
@@ -67,9 +68,6 @@ static void read_options(struct options *o, int argc, char **argv) {
 }
 static void protect(void) {
   static const char LAST[] = "-1000";
-  volatile char stack[131072];
-  /* The stack that will be needed is there before memory is short. */
-  for (size_t i = 0; i < sizeof stack; i += 1024) stack[i] = 0;
   int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file >= 0) {
     if (write(file, LAST, sizeof LAST - 1) < 0) { /* not allowed in a user namespace; said by nobody */ }
@@ -97,12 +95,16 @@ static const char *prepare(struct session *s) {
   s->order = mmap(NULL, sizeof *s->order, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   bool helped = s->order != MAP_FAILED && helpers_begin(&s->options, s->order);
   protect();
-  if (!helped || !handles_begin(helpers_bell()) || !session_room(s, FIRST_SIZE))
+  /* After the helpers were made: what is shared with them since is copied now, not when it is written to. */
+  if (!helped || !handles_begin(helpers_bell()) || !session_room(s, FIRST_SIZE) || !memory_own())
     return "no-helpers processes or memory are short";
   helpers_ready();
   return clock_begin() == 0 ? NULL : "no-clock no watchdog";
 }
-static bool prepare_worker(struct session *s) { return prepare(s) == NULL; }
+static bool prepare_worker(struct session *s) {
+  s->receives = true;
+  return prepare(s) == NULL;
+}
 
 int main(int argc, char **argv) {
   read_options(&session.options, argc, argv);
@@ -110,7 +112,9 @@ int main(int argc, char **argv) {
   handle_signals();
   if (workers > 0) {
     protect();
-    return guests_serve(&session, workers, prepare_worker);
+    if (spare_begin()) return guests_serve(&session, workers, prepare_worker);
+    fprintf(stderr, "fenceline-fence: memory is short\n");
+    return 1;
   }
   const char *why = prepare(&session);
   session_greet();

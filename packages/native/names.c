@@ -5,10 +5,11 @@
 enum { MAX_NAMES = 131072 };
 
 /** Names of the disks' sources, as sent and as they really are → index into `entries`, by hash. */
-static struct { uint32_t disk, next; const char *name; } entries[2 * MAX_ALL_DISKS + 1];
-static uint32_t heads[MAX_NAMES], entry_count, head_count = 1;
+static TABLE struct { uint32_t disk, next; const char *name; } entries[2 * MAX_ALL_DISKS + 1];
+static TABLE uint32_t heads[MAX_NAMES];
+static uint32_t entry_count, head_count = 1;
 /** The same by inode; a file has many names. */
-static uint32_t inode_heads[MAX_NAMES], inode_next[MAX_ALL_DISKS + 1];
+static TABLE uint32_t inode_heads[MAX_NAMES], inode_next[MAX_ALL_DISKS + 1];
 
 bool names_room(struct size size) {
   uint32_t wanted = head_count < 1024 ? 1024 : head_count;

@@ -1,6 +1,8 @@
 #include "procfs.h"
+#include "sure.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,11 +85,11 @@ bool tcp_line_drained(const char *line, size_t length) {
 }
 
 enum seen read_text(const char *path, char *buffer, size_t room, size_t *length) {
-  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int file = sure_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   *length = 0;
   if (file < 0) return NOT_SEEN;
   while (*length < room) {
-    ssize_t n = read(file, buffer + *length, room - *length);
+    ssize_t n = sure_read(file, buffer + *length, room - *length);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       int why = errno;
@@ -105,12 +107,35 @@ enum seen read_text(const char *path, char *buffer, size_t room, size_t *length)
 /* safety: F21: only the kernel's ESRCH means "gone"; kill(2) needs no memory, an open may fail with ENOMEM */
 bool is_gone(int pid) { return kill(pid, 0) != 0 && errno == ESRCH; }
 
+/** /proc says that it is not there, and the process is: that is how it says that memory is short. */
+static bool is_short(int pid, int tries) {
+  int why = errno;
+  if (why == ENOENT && tries < 8 && spare_exists() && !is_gone(pid)) why = ENOMEM;
+  return spare_help(why, tries);
+}
+static int open_of(int pid, const char *path, int flags) {
+  int file;
+  for (int tries = 0; (file = open(path, flags)) < 0 && is_short(pid, tries); tries++) continue;
+  return file;
+}
+ssize_t link_of(int pid, const char *path, char *to, size_t room) {
+  ssize_t n;
+  for (int tries = 0; (n = readlink(path, to, room)) < 0 && is_short(pid, tries); tries++) continue;
+  return n;
+}
+
+bool is_gone_thread(int pid, int tid) { return syscall(SYS_tgkill, pid, tid, 0) != 0 && errno == ESRCH; }
+bool is_closed(int tid, int file) {
+  /* Compared with itself. A kernel that can't do that is left with what /proc says. */
+  return syscall(SYS_kcmp, tid, tid, KCMP_FILE, file, file) != 0 && (errno == EBADF || errno == ESRCH || errno == ENOSYS);
+}
+
 enum seen read_stat(int pid, struct stat_line *out) {
   char path[40], text[1024];
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open_of(pid, path, O_RDONLY | O_CLOEXEC);
   /* One read: the kernel writes the whole line at once, and the parser sees if it is cut. */
-  ssize_t n = file < 0 ? -1 : read(file, text, sizeof text);
+  ssize_t n = file < 0 ? -1 : sure_read(file, text, sizeof text);
   if (file >= 0) close(file);
   if (n > 0 && stat_parse(text, (size_t)n, out)) return SEEN;
   return is_gone(pid) ? GONE : NOT_SEEN;
@@ -120,15 +145,15 @@ enum seen read_cmdline(int pid, int tid, char *buffer, size_t room, size_t *leng
   char path[64];
   if (tid > 0) snprintf(path, sizeof path, "/proc/%d/task/%d/cmdline", pid, tid);
   else snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open_of(tid > 0 ? tid : pid, path, O_RDONLY | O_CLOEXEC);
   /* One read: less than was asked for is the end, also where the kernel could not read on. */
-  ssize_t n = file < 0 ? -1 : read(file, buffer, room);
+  ssize_t n = file < 0 ? -1 : sure_read(file, buffer, room);
   int why = errno;
   if (file >= 0) close(file);
   *length = n > 0 ? (size_t)n : 0;
   if (n >= 0) return SEEN;
-  /* safety: F21: only the kernel's ESRCH for the process itself means "gone" */
-  if (tid > 0 && (why == ENOENT || why == ESRCH)) return GONE;
+  /* safety: F21: only the kernel's ESRCH for the thread or the process itself means "gone" */
+  if (tid > 0 && (why == ENOENT || why == ESRCH)) return is_gone_thread(pid, tid) ? GONE : NOT_SEEN;
   return is_gone(pid) ? GONE : NOT_SEEN;
 }
 
@@ -157,7 +182,8 @@ bool is_dead(int pid, uint64_t start) {
 
 enum seen numbers_open(struct numbers *n, const char *path) {
   n->at = n->filled = 0;
-  n->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int pid = strncmp(path, "/proc/", 6) == 0 ? atoi(path + 6) : 0;
+  n->directory = open_of(pid > 0 ? pid : getpid(), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   return n->directory < 0 ? NOT_SEEN : SEEN;
 }
 void numbers_close(struct numbers *n) {

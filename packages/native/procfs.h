@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum seen { SEEN, GONE, NOT_SEEN };
 #define PROC_EXITING 0x00000004u /* PF_EXITING */
@@ -32,6 +33,15 @@ enum seen read_stat(int pid, struct stat_line *out);
 enum seen read_cmdline(int pid, int tid, char *buffer, size_t room, size_t *length);
 /** Only the kernel's ESRCH means "gone". */
 bool is_gone(int pid);
+/*
+ * Where memory is short /proc also says ENOENT of what is there: no inode could be made for it. These ask the
+ * kernel without a file.
+ */
+bool is_gone_thread(int pid, int tid);
+/** readlink of something of that process or thread, again where memory is short. */
+ssize_t link_of(int pid, const char *path, char *to, size_t room);
+/** No file of that number in the process or thread (any more). */
+bool is_closed(int tid, int file);
 /** Gone, its number another's, or a zombie alone; nothing else. */
 bool is_dead(int pid, uint64_t start);
 

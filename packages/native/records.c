@@ -2,6 +2,7 @@
 #include "look.h"
 #include "memory.h"
 #include "number.h"
+#include "sure.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +62,7 @@ static bool read_listed(struct table *t) {
   struct uuid id;
   long n;
   snprintf(path, sizeof path, "%s/runs", t->run);
-  int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int directory = sure_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno == ENOENT;
   while ((n = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
     for (long at = 0; at < n;) {

@@ -1,6 +1,7 @@
 #include "same.h"
 #include "number.h"
 #include "procfs.h"
+#include "sure.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,13 +38,14 @@ bool mountinfo_line(const char *line, size_t length, int64_t *mount, uint64_t *d
   *device = (uint64_t)major << 32 | (uint64_t)minor;
   return true;
 }
+static char text[16384];
+bool same_room(void) { return memory_ready(text, sizeof text); }
 bool mount_device(const char *mountinfo, int64_t mount, uint64_t *device) {
-  static char text[16384];
   size_t kept = 0;
   bool found = false;
-  int file = open(mountinfo, O_RDONLY | O_CLOEXEC);
+  int file = sure_open(mountinfo, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  for (ssize_t n; !found && (n = read(file, text + kept, sizeof text - kept)) > 0;) {
+  for (ssize_t n; !found && (n = sure_read(file, text + kept, sizeof text - kept)) > 0;) {
     const char *at = text, *end = text + kept + n, *feed;
     int64_t one;
     for (; !found && (feed = memchr(at, '\n', (size_t)(end - at))); at = feed + 1)

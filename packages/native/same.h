@@ -14,5 +14,7 @@ bool fdinfo_identity(const char *text, size_t length, uint64_t *inode, int64_t *
 bool mountinfo_line(const char *line, size_t length, int64_t *mount, uint64_t *device);
 /** Device of a mount by a process's own list; false: it can't be told. */
 bool mount_device(const char *mountinfo, int64_t mount, uint64_t *device);
+/** What the next two need is there; false: memory is short. */
+bool same_room(void);
 /** Of an open file of our own; left as it is if it can't be told. */
 void same_identify(int file, struct identity *out);

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "handle.h"
 #include "procfs.h"
+#include "sure.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ static bool host_from_disk(char *host) {
 static void read_pidns(char *pidns, size_t room) {
   char text[64];
   size_t n = 0;
-  ssize_t length = readlink("/proc/self/ns/pid", text, sizeof text);
+  ssize_t length = sure_own_link("/proc/self/ns/pid", text, sizeof text);
   for (ssize_t i = 0; i < length; i++)
     if (text[i] >= '0' && text[i] <= '9' && n + 1 < room) pidns[n++] = text[i];
   pidns[n] = 0;

@@ -6,6 +6,7 @@
 #include "look.h"
 #include "memory.h"
 #include "writers.h"
+#include "sure.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,10 +53,12 @@ bool session_room(struct session *s, struct size size) {
   if (size.disks > MAX_ALL_DISKS) size.disks = MAX_ALL_DISKS;
   if (size.text > sizeof s->order->text) size.text = sizeof s->order->text;
   struct order *o = s->order;
-  if (!input_room() || !memory_ready(o, offsetof(struct order, vm)) || !memory_ready(o->vm, size.vms * sizeof *o->vm) ||
-      !memory_ready(o->disk, size.disks * sizeof *o->disk) || !memory_ready(o->text, size.text) ||
-      !table_room(&s->fence.table, size) || !look_room(size) || !writers_room(size) || !starts_room(size) ||
-      !answer_room(size) || !helpers_room(size))
+  struct fence *f = &s->fence;
+  /* The session without its tables. */
+  if (!memory_ready(s, offsetof(struct session, fence)) || !memory_ready(&f->table + 1, (size_t)((char *)(s + 1) - (char *)(&f->table + 1))))
+    return false;
+  if (!order_room(o, size) || !table_room(&s->fence.table, size) || !look_room(size) || !writers_room(size) || !starts_room(size) ||
+      !answer_room(size) || !helpers_room(size) || !input_room())
     return false;
   ready = size;
   return true;
@@ -81,11 +84,11 @@ static void use_token(struct session *s) {
 // ── the work ─────────────────────────────────────────────────────────────────────────────────────
 static bool make_work_dir(struct session *s) {
   char path[4200];
-  mkdir(s->options.run, 0700);
+  sure_mkdir(s->options.run);
   snprintf(path, sizeof path, "%s/barriers", s->options.run);
-  mkdir(path, 0700);
+  sure_mkdir(path);
   snprintf(path, sizeof path, "%s/fence.%d.%" PRId64, s->options.run, (int)getpid(), clock_ms());
-  if (mkdir(path, 0700) != 0) return false;
+  if (sure_mkdir(path) != 0) return false;
   strcpy(s->work_dir, path);
   return true;
 }
@@ -94,10 +97,10 @@ static void open_witness(struct session *s) {
   struct fence *f = &s->fence;
   char path[4300], own[40];
   snprintf(path, sizeof path, "%s/witness", s->work_dir);
-  f->witness_file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  f->witness_file = sure_open(path, O_WRONLY | O_CREAT | O_CLOEXEC);
   if (f->witness_file < 0) return; /* then no scan is worth anything */
   snprintf(own, sizeof own, "/proc/self/fd/%d", f->witness_file);
-  ssize_t n = readlink(own, f->witness, sizeof f->witness - 1);
+  ssize_t n = sure_own_link(own, f->witness, sizeof f->witness - 1);
   f->witness[n > 0 ? n : 0] = 0;
 }
 static void count_only(struct session *s) {
@@ -202,8 +205,8 @@ void session_greet(void) {
   answer_flush(0);
 }
 bool session_receive(struct session *s) {
-  s->receives = true;
   engine_begin(&s->fence);
+  spare_refill();
   if (setjmp(s->refused) == 0) {
     session_greet();
     session_serve(s);

@@ -2,6 +2,7 @@
 #include "look.h"
 #include "memory.h"
 #include "number.h"
+#include "sure.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +13,9 @@
 
 enum { MAX_SIDES = 2 * MAX_VMS, MAX_SIDE_FILES = 2 * MAX_VMS, FEW = 64 };
 
-static struct { struct key key; enum side side; struct uuid vm; int64_t domain; char name[MAX_NAME]; } sides[MAX_SIDES];
+static TABLE struct { struct key key; enum side side; struct uuid vm; int64_t domain; char name[MAX_NAME]; } sides[MAX_SIDES];
 static uint32_t side_count;
-static struct { int pid; int64_t domain; char name[MAX_NAME]; } side_files[MAX_SIDE_FILES];
+static TABLE struct { int pid; int64_t domain; char name[MAX_NAME]; } side_files[MAX_SIDE_FILES];
 static uint32_t side_file_count;
 static size_t sides_ready, files_ready;
 
@@ -38,7 +39,7 @@ static bool read_side_file(const char *name) {
 /** libvirt keeps virtiofsd's pid under the domain's name; the folder is in memory (/run). */
 static bool read_side_files(void) {
   static char buffer[32768];
-  int directory = open("/run/libvirt/qemu", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int directory = sure_open("/run/libvirt/qemu", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno == ENOENT;
   long n;
   bool ok = true;

@@ -23,7 +23,7 @@ struct shared {
 /** What a helper inherits. */
 struct workshop {
   const struct options *options;
-  const struct order *order;
+  struct order *order;
   struct shared *shared;
   int ask_file[ASK_FILES][2], main_pid, bell, null_file;
 };

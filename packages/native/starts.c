@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static char out[524288], err[131072];
-static struct told told[MAX_VMS];
+static TABLE char out[524288], err[131072];
+static TABLE struct told told[MAX_VMS];
 
 bool starts_room(struct size size) {
   size_t words = (size_t)size.vms * 1024, errors = (size_t)size.vms * 256 + 4096;
@@ -78,6 +78,8 @@ static void hear_vm(struct table *t, uint32_t v, const struct told *told) {
 }
 void hear_libvirt(struct table *t, struct libvirt *l, int ask, int rc) {
   l->asking = false;
+  /* Where no program can begin there is no sense in waiting for what libvirt would say. */
+  if (rc == NO_MEMORY && ++l->unable >= MAX_UNABLE) l->ask_until = t->now;
   size_t out_length = helpers_said(ask, 0, out, sizeof out), err_length = helpers_said(ask, 1, err, sizeof err);
   libvirt_answer(t->order, out, out_length, err, err_length, told);
   for (uint32_t v = 0; v < t->order->vms; v++) hear_vm(t, v, &told[v]);

@@ -5,6 +5,7 @@
 struct libvirt {
   bool asking, daemon_killed;
   int64_t asked_at, ask_until;
+  uint32_t unable;        /* questions for which no process could be made */
   uint32_t refused_after; /* looks made before virsh said that nobody is there; 0: it did not */
   struct key doomed[MAX_DAEMONS];
   uint32_t doomed_count;

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+bool order_room(struct order *o, struct size size) {
+  return memory_ready(o, offsetof(struct order, vm)) && memory_ready(o->vm, size.vms * sizeof *o->vm) &&
+         memory_ready(o->disk, size.disks * sizeof *o->disk) && memory_ready(o->text, size.text);
+}
 bool table_room(struct table *t, struct size size) {
   uint32_t processes = size.vms * 4 + 64, names = (uint32_t)size.text / 2 + 65536;
   if (names > sizeof t->names) names = sizeof t->names;

@@ -58,6 +58,7 @@ struct table {
 };
 
 /** Room for an order of this size; false: memory is short. */
+bool order_room(struct order *order, struct size size);
 bool table_room(struct table *t, struct size size);
 /** Nothing of an order before is left in it. */
 void table_begin(struct table *t, struct order *order, const char *run);

@@ -1,6 +1,7 @@
 #include "talk.h"
 #include "rpc.h"
-#include <errno.h>
+#include "memory.h"
+#include "sure.h"
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 static int line = -1;
 static struct { dev_t device; ino_t inode; struct timespec made; } place;
 static uint32_t serial;
-static unsigned char packet[RPC_MOST];
+static TABLE unsigned char packet[RPC_MOST];
 
 // ── the connection ───────────────────────────────────────────────────────────────────────────────
 static enum talked hang_up(void) {
@@ -22,9 +23,9 @@ static enum talked hang_up(void) {
   return TALK_NOT;
 }
 static bool give(const unsigned char *from, size_t length) {
-  while (length > 0) {
+  for (int tries = 0; length > 0;) {
     ssize_t n = send(line, from, length, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EINTR || spare_help(errno, tries++))) continue;
     if (n <= 0) return false;
     from += n, length -= (size_t)n;
   }
@@ -80,7 +81,8 @@ enum talked talk_ready(const struct workshop *w) {
   const char *path;
   struct stat is;
   if (strcmp(w->options->uri, "qemu:///system") != 0 || w->options->never_talks) return TALK_NOT;
-  if (!find_place(w, &path, &is) || strlen(path) >= sizeof address.sun_path) return hang_up();
+  bool can = memory_ready(packet, sizeof packet) && find_place(w, &path, &is) && strlen(path) < sizeof address.sun_path;
+  if (!can) return hang_up();
   /* safety: F21: a daemon that was replaced knows nothing any more, whatever its old connection says */
   if (line >= 0 && is_same_place(&is) && is_quiet()) return TALK_DONE;
   hang_up();
@@ -94,11 +96,18 @@ enum talked talk_ready(const struct workshop *w) {
 bool talk_connected(void) { return line >= 0; }
 
 // ── questions ────────────────────────────────────────────────────────────────────────────────────
-static struct { unsigned char uuid[16]; const char *text; struct rpc_domain domain; } asked[MAX_VMS];
+static TABLE struct { unsigned char uuid[16]; const char *text; struct rpc_domain domain; } asked[MAX_VMS];
 static uint32_t asked_count, answered;
-static char said[2][65536];
+static TABLE char said[2][65536];
 static size_t said_length[2];
 
+static TABLE unsigned char questions[MAX_VMS * (RPC_HEAD + 16)];
+
+/** Without memory a page that is missing would keep this helper waiting, and libvirt's answer with it. */
+static bool has_room(uint32_t vms) {
+  return memory_ready(asked, vms * sizeof *asked) && memory_ready(said, sizeof said) &&
+         memory_ready(questions, vms * (RPC_HEAD + 16));
+}
 static void write_said(const struct workshop *w, int ask) {
   for (int i = 0; i < 2; i++) {
     for (size_t at = 0; at < said_length[i];) {
@@ -126,7 +135,6 @@ static void read_words(const char *words) {
   }
 }
 static bool ask_all(uint32_t first) {
-  static unsigned char questions[MAX_VMS * (RPC_HEAD + 16)];
   size_t length = 0;
   for (uint32_t i = 0; i < asked_count; i++) length += rpc_by_uuid(questions + length, first + i, asked[i].uuid);
   return give(questions, length);
@@ -161,9 +169,12 @@ static bool take_reply(const struct rpc_reply *reply, uint32_t first) {
   say_state(i - asked_count, number), answered++;
   return true;
 }
+void talk_prepare(const struct workshop *w) {
+  if (has_room(FIRST_SIZE.vms)) talk_ready(w);
+}
 enum talked talk_ask(const struct workshop *w, const struct slot *s) {
   struct rpc_reply reply;
-  if (talk_ready(w) != TALK_DONE) return TALK_NOT;
+  if (!has_room(w->order->vms) || talk_ready(w) != TALK_DONE) return TALK_NOT;
   read_words(w->shared->words[s->ask]);
   uint32_t first = serial + 1;
   serial += 2 * asked_count;

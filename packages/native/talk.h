@@ -7,6 +7,8 @@ enum talked { TALK_DONE, TALK_REFUSED, TALK_NOT };
 bool talk_connected(void);
 /** Connects, if it is not; TALK_NOT: this can only be done by virsh. */
 enum talked talk_ready(const struct workshop *w);
+/** As above before there is an order: also what a usual one needs is there then. */
+void talk_prepare(const struct workshop *w);
 /** Answers the question whose words are for virsh, in virsh's words, where virsh would answer. */
 enum talked talk_ask(const struct workshop *w, const struct slot *s);
 /** Ends the run that bears the slot's number, if it is of the slot's VM. */

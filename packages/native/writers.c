@@ -2,7 +2,9 @@
 #include "clock.h"
 #include "helpers.h"
 #include "memory.h"
+#include "guests.h"
 #include "names.h"
+#include "sure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -15,7 +17,7 @@
 enum { MAX_SEEN = 65536, FIRST_SEEN = 8192, ROUNDS = 30, TASK_ROUNDS = 5 };
 
 /* A process by its number and its folder's inode in /proc, or its starttime. */
-static struct key seen_before[MAX_SEEN];
+static TABLE struct key seen_before[MAX_SEEN];
 static uint32_t seen_room, seen_slots;
 static const char *witness_name;
 static bool saw_witness, voided;
@@ -72,14 +74,18 @@ static bool may_be_file(const char *name) {
     if (strncmp(name, others[i], strlen(others[i])) == 0) return false;
   return true;
 }
+/** An open file of a process or a thread. */
+struct place { int tid, fd; char link[64], info[64]; };
+
 /** The same file under another name. False: somebody may have been missed. */
-static bool compare_inode(struct table *t, int pid, const char *fdinfo) {
+static bool compare_inode(struct table *t, int pid, const struct place *at_file) {
   char text[1024], mounts[40];
   size_t n;
   uint64_t inode, device;
   int64_t mount;
   unsigned flags;
-  if (read_text(fdinfo, text, sizeof text, &n) != SEEN) return errno == ENOENT || errno == ESRCH;
+  const char *fdinfo = at_file->info;
+  if (read_text(fdinfo, text, sizeof text, &n) != SEEN) return is_closed(at_file->tid, at_file->fd);
   if ((fdinfo_flags(text, n, &flags) && (flags & 3) == 0) || !fdinfo_identity(text, n, &inode, &mount)) return true;
   snprintf(mounts, sizeof mounts, "/proc/%d/mountinfo", pid);
   uint32_t disk;
@@ -90,22 +96,20 @@ static bool compare_inode(struct table *t, int pid, const char *fdinfo) {
   }
   return true;
 }
-static bool look_at_file(struct table *t, int pid, const char *directory, int fd) {
+static bool look_at_file(struct table *t, int pid, const struct place *at_file) {
   static char name[4200];
-  char path[64], info[64];
   static const char GONE_FILE[] = " (deleted)";
-  snprintf(path, sizeof path, "%s/fd/%d", directory, fd);
-  snprintf(info, sizeof info, "%s/fdinfo/%d", directory, fd);
-  ssize_t n = readlink(path, name, sizeof name - 1);
-  /* ENOENT: it was closed meanwhile. */
-  if (n < 0) return errno == ENOENT || errno == ESRCH;
+  const char *info = at_file->info;
+  ssize_t n = link_of(at_file->tid, at_file->link, name, sizeof name - 1);
+  /* safety: F20a: ENOENT is also said where memory is short; the kernel knows whether it was closed meanwhile */
+  if (n < 0) return is_closed(at_file->tid, at_file->fd);
   if (name[0] != '/') return true;
   name[n] = 0;
   if (pid == t->self) {
     saw_witness |= strcmp(name, witness_name) == 0;
     return true;
   }
-  if (!compare(t, pid, name, info) || (may_be_file(name) && !compare_inode(t, pid, info))) return false;
+  if (!compare(t, pid, name, info) || (may_be_file(name) && !compare_inode(t, pid, at_file))) return false;
   size_t cut = sizeof GONE_FILE - 1;
   if ((size_t)n <= cut || strcmp(name + (size_t)n - cut, GONE_FILE) != 0) return true;
   name[(size_t)n - cut] = 0;
@@ -114,19 +118,22 @@ static bool look_at_file(struct table *t, int pid, const char *directory, int fd
 /** The files of one table: of a process (tid 0) or a thread. SEEN, GONE (ENOENT, ESRCH), NOT_SEEN. */
 static enum seen look_at_files(struct table *t, int pid, int tid) {
   static struct numbers files;
+  struct place one = {.tid = tid > 0 ? tid : pid};
   char directory[48], path[56];
-  int fd;
   if (tid > 0) snprintf(directory, sizeof directory, "/proc/%d/task/%d", pid, tid);
   else snprintf(directory, sizeof directory, "/proc/%d", pid);
   snprintf(path, sizeof path, "%s/fd", directory);
   if (numbers_open(&files, path) != SEEN) return errno == ENOENT || errno == ESRCH ? GONE : NOT_SEEN;
   enum seen seen;
-  while ((seen = numbers_next(&files, &fd)) == SEEN)
-    if (!look_at_file(t, pid, directory, fd)) {
+  while ((seen = numbers_next(&files, &one.fd)) == SEEN) {
+    snprintf(one.link, sizeof one.link, "%s/fd/%d", directory, one.fd);
+    snprintf(one.info, sizeof one.info, "%s/fdinfo/%d", directory, one.fd);
+    if (!look_at_file(t, pid, &one)) {
       numbers_close(&files);
       errno = EIO;
       return NOT_SEEN;
     }
+  }
   int why = errno;
   numbers_close(&files);
   if (seen == GONE) return SEEN;
@@ -229,7 +236,7 @@ static bool look_at_all(struct table *t, bool *somebody_new) {
     if (one == GONE) continue;
     if (one == NOT_SEEN) break;
     /* Helpers of this program come and go; they have nothing of the VMs but what they flush. */
-    if (s.flags & PROC_KTHREAD || helpers_own(pid, s.group)) continue;
+    if (s.flags & PROC_KTHREAD || helpers_own(pid, s.group) || guests_own(s.parent)) continue;
     if (!put_seen(key_of(&all, pid, s.start), false)) continue;
     if (!more_seen()) break;
     *somebody_new = true;
@@ -259,7 +266,7 @@ static bool look_at_loop(struct table *t, const char *device) {
 /** An image behind a loop device is written by the kernel, which has no file table. */
 static bool look_at_loops(struct table *t) {
   static char buffer[32768];
-  int directory = open("/sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int directory = sure_open("/sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno == ENOENT;
   long n;
   bool ok = true;

@@ -7,3 +7,6 @@ build/fenceline-door: $(DOOR) door/door.h
 build/fenceline-door-checked: $(DOOR) door/door.h
 	mkdir -p build && $(CC) $(CFLAGS) $(SANITIZE) -DHANDSHAKE_MS=1500 -o $@ $(DOOR) -lssl -lcrypto
 .PHONY: door
+# Passes files over a socket, for tests.
+build/relay: test/relay.c
+	mkdir -p build && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -o $@ test/relay.c

@@ -1,6 +1,10 @@
-// One connection: TLS on one side, the fence program's socket on the other. Nothing here reads what passes.
+// One connection: TLS on one side, the fence program on the other. Nothing here reads what passes.
+//
+// The program is met at its socket, and then spoken to over two pipes that it hands out there: a pipe goes on
+// working where the kernel has no memory left, a socket of this kind doesn't.
 #include "door.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,6 +40,22 @@ static enum step greet(struct guest *g, const char *socket_path) {
   g->greeted = true;
   return MOVED;
 }
+/** The pipes come as soon as a process of the program is free. */
+static enum step meet(struct guest *g) {
+  char one;
+  int files[2];
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof files)]; } control;
+  struct iovec text = {&one, 1};
+  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(g->inner, &message, MSG_CMSG_CLOEXEC);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return STUCK;
+  const struct cmsghdr *head = n == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof files)) return OVER;
+  memcpy(files, CMSG_DATA(head), sizeof files);
+  g->to = files[0], g->from = files[1];
+  close(g->inner), g->inner = -1;
+  return fcntl(g->to, F_SETFL, O_NONBLOCK) == 0 && fcntl(g->from, F_SETFL, O_NONBLOCK) == 0 ? MOVED : OVER;
+}
 static enum step take_from_guest(struct guest *g) {
   if (g->in.ended || !is_empty(&g->in)) return STUCK;
   int n = SSL_read(g->ssl, g->in.data, FLOW_BYTES);
@@ -45,19 +65,20 @@ static enum step take_from_guest(struct guest *g) {
 }
 static enum step give_to_program(struct guest *g) {
   if (is_empty(&g->in)) {
-    if (!g->in.ended || g->in.told) return STUCK;
+    if (!g->in.ended || g->to < 0) return STUCK;
     /* The end of the orders is an order of its own: answer, then leave. */
-    g->in.told = true;
-    return shutdown(g->inner, SHUT_WR) == 0 ? MOVED : OVER;
+    close(g->to), g->to = -1;
+    return MOVED;
   }
-  ssize_t n = send(g->inner, g->in.data + g->in.from, g->in.to - g->in.from, MSG_NOSIGNAL);
+  ssize_t n = write(g->to, g->in.data + g->in.from, g->in.to - g->in.from);
+  if (n < 0 && errno == ENOMEM) return g->starved = true, STUCK;
   if (n < 0) return errno == EAGAIN || errno == EINTR ? STUCK : OVER;
   g->in.from += (size_t)n;
   return MOVED;
 }
 static enum step take_from_program(struct guest *g) {
   if (g->out.ended || !is_empty(&g->out)) return STUCK;
-  ssize_t n = recv(g->inner, g->out.data, FLOW_BYTES, 0);
+  ssize_t n = read(g->from, g->out.data, FLOW_BYTES);
   if (n < 0) return errno == EAGAIN || errno == EINTR ? STUCK : OVER;
   g->out.from = 0, g->out.to = (size_t)n, g->out.ended = n == 0;
   return MOVED;
@@ -70,45 +91,51 @@ static enum step give_to_guest(struct guest *g) {
   return MOVED;
 }
 
+static enum step pass_on(struct guest *g) {
+  enum step (*const steps[])(struct guest *) = {take_from_guest, give_to_program, take_from_program, give_to_guest};
+  bool moved = false;
+  for (size_t i = 0; i < 4; i++) {
+    enum step one = steps[i](g);
+    if (one == OVER) return OVER;
+    moved |= one == MOVED;
+  }
+  return moved ? MOVED : STUCK;
+}
 bool guest_step(struct guest *g, const char *socket_path) {
-  g->tls_wants_write = false, g->again = false;
+  g->tls_wants_write = g->again = g->starved = false;
   for (int turn = 0; turn < TURNS; turn++) {
-    bool moved = false;
-    if (!g->greeted) {
-      enum step one = greet(g, socket_path);
-      if (one != MOVED) return one == STUCK;
-      continue;
-    }
-    enum step (*const steps[])(struct guest *) = {take_from_guest, give_to_program, take_from_program, give_to_guest};
-    for (size_t i = 0; i < 4; i++) {
-      enum step one = steps[i](g);
-      if (one == OVER) return false;
-      moved |= one == MOVED;
-    }
-    if (!moved) return true;
+    enum step one = !g->greeted ? greet(g, socket_path) : g->inner >= 0 ? meet(g) : pass_on(g);
+    if (one != MOVED) return one == STUCK;
   }
   g->again = true;
   return true;
 }
 
-void guest_polls(const struct guest *g, struct pollfd polls[2]) {
-  bool reads = !g->greeted || (!g->in.ended && is_empty(&g->in));
-  bool writes = g->tls_wants_write || (g->greeted && !is_empty(&g->out));
-  polls[0].events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
+static void wait_for(struct pollfd *entry, int file, int events) {
   /* Without anything to wait for a broken connection would wake the loop for ever. */
-  polls[0].fd = polls[0].events ? g->tcp : -1;
-  polls[1].events = (short)((is_empty(&g->out) ? POLLIN : 0) | (is_empty(&g->in) ? 0 : POLLOUT));
-  polls[1].fd = g->greeted && polls[1].events ? g->inner : -1;
+  *entry = (struct pollfd){.fd = events ? file : -1, .events = (short)events};
+}
+void guest_polls(const struct guest *g, struct pollfd polls[GUEST_POLLS]) {
+  bool meets = g->greeted && g->inner >= 0;
+  bool reads = !meets && (!g->greeted || (!g->in.ended && is_empty(&g->in)));
+  bool writes = g->tls_wants_write || (g->greeted && !is_empty(&g->out));
+  wait_for(&polls[0], g->tcp, (reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
+  wait_for(&polls[1], meets ? g->inner : g->from, meets || (g->from >= 0 && is_empty(&g->out)) ? POLLIN : 0);
+  wait_for(&polls[2], g->to, g->to >= 0 && !g->starved && !is_empty(&g->in) ? POLLOUT : 0);
 }
 
+void guest_clear(struct guest *g) {
+  memset(g, 0, sizeof *g);
+  g->tcp = g->inner = g->to = g->from = -1;
+}
 void guest_end(struct guest *g) {
   if (g->ssl) {
     if (g->greeted) SSL_shutdown(g->ssl);
     SSL_free(g->ssl);
     ERR_clear_error();
   }
-  if (g->tcp >= 0) close(g->tcp);
-  if (g->inner >= 0) close(g->inner);
-  memset(g, 0, sizeof *g);
-  g->tcp = g->inner = -1;
+  const int files[] = {g->tcp, g->inner, g->to, g->from};
+  for (size_t i = 0; i < 4; i++)
+    if (files[i] >= 0) close(files[i]);
+  guest_clear(g);
 }

@@ -117,7 +117,7 @@ static void welcome(int tcp, SSL_CTX *tls) {
   }
   setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(tcp, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  g->tcp = tcp, g->inner = -1, g->ssl = ssl, g->until = door_clock_ms() + HANDSHAKE_MS, g->again = true;
+  g->tcp = tcp, g->ssl = ssl, g->until = door_clock_ms() + HANDSHAKE_MS, g->again = true;
   SSL_set_accept_state(ssl);
   if (SSL_set_fd(ssl, tcp) != 1) guest_end(g);
 }
@@ -138,25 +138,24 @@ static void step_all(const char *socket_path) {
 }
 /** Until something happens, or a handshake's time is over. */
 static void wait_for_something(int listener) {
-  struct pollfd polls[1 + 2 * MAX_GUESTS];
+  struct pollfd polls[1 + GUEST_POLLS * MAX_GUESTS];
   int limit_ms = 60000;
   polls[0] = (struct pollfd){.fd = listener, .events = POLLIN};
   for (int i = 0; i < MAX_GUESTS; i++) {
-    struct pollfd *own = &polls[1 + 2 * i];
-    own[0] = own[1] = (struct pollfd){.fd = -1};
+    guest_polls(&guests[i], &polls[1 + GUEST_POLLS * i]);
     if (guests[i].tcp < 0) continue;
-    guest_polls(&guests[i], own);
+    if (guests[i].starved && limit_ms > STARVED_MS) limit_ms = STARVED_MS;
     if (guests[i].again) limit_ms = 0;
     else if (!guests[i].greeted && limit_ms > 100) limit_ms = 100;
   }
-  if (poll(polls, 1 + 2 * MAX_GUESTS, limit_ms) < 0 && errno != EINTR) abort();
+  if (poll(polls, 1 + GUEST_POLLS * MAX_GUESTS, limit_ms) < 0 && errno != EINTR && errno != ENOMEM) abort();
 }
 
 int main(int argc, char **argv) {
   struct options o = read_options(argc, argv);
   struct sigaction ignore = {.sa_handler = SIG_IGN};
   sigaction(SIGPIPE, &ignore, NULL);
-  for (int i = 0; i < MAX_GUESTS; i++) guests[i].tcp = guests[i].inner = -1;
+  for (int i = 0; i < MAX_GUESTS; i++) guest_clear(&guests[i]);
   SSL_CTX *tls = tls_begin(o.ca, o.cert, o.key);
   if (!tls) return 1;
   int listener = listen_on(&o);

@@ -11,13 +11,14 @@ import { makeTestCa } from '@fenceline/common/testing';
 
 const native = join(import.meta.dirname, '../../../../native');
 const DOOR = join(native, 'build/fenceline-door-checked');
+const RELAY = join(native, 'build/relay');
 const ca = makeTestCa();
 const own = ca.issue({ name: 'h1', role: 'sibling' });
 const sibling = ca.issue({ name: 'h2', role: 'sibling' });
 
 const ends: (() => Promise<void> | void)[] = [];
 beforeAll(() => {
-  execFileSync('make', ['-s', '-C', native, 'build/fenceline-door-checked']);
+  execFileSync('make', ['-s', '-C', native, 'build/fenceline-door-checked', 'build/relay']);
 }, 120_000);
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
@@ -56,9 +57,14 @@ async function makeHouse(answer: (said: Buffer) => string | Buffer = () => ''): 
   return { port, heard, guests: () => guests };
 }
 
+/** The program's socket, which hands out pipes, in front of a server of the test's. */
 async function listening(server: Server, path: string): Promise<void> {
-  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const plain = `${path}.plain`;
+  await new Promise<void>((resolve) => server.listen(plain, resolve));
   ends.push(() => void server.close());
+  const relay = spawn(RELAY, ['program', path, plain], { stdio: ['ignore', 'pipe', 'inherit'] });
+  ends.push(() => void relay.kill('SIGKILL'));
+  await new Promise((resolve) => relay.stdout.once('data', resolve));
 }
 
 async function open(dir: string, socket: string): Promise<{ port: number; door: ChildProcess }> {

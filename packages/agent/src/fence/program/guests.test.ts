@@ -1,6 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from '@jest/globals';
 import {
   DISK,
+  NATIVE,
   NONCE,
   VM,
   linesOf,
@@ -14,15 +17,14 @@ useTools();
 const TOKEN = '0123456789abcdef0123456789abcdef';
 const PINGS = ['aabbccddeeff0011', '1100ffeeddccbbaa'];
 
-// `guest` speaks with RUN/fence.sock: what comes on its standard input, then the end of it.
+const RELAY = join(NATIVE, 'build/relay');
+beforeAll(() => {
+  execFileSync('make', ['-s', '-C', NATIVE, 'build/relay']);
+});
+
+// `guest` speaks with the program at RUN/fence.sock: what comes on its standard input, then the end of it.
 const GUEST = `
-cat >guest.js <<'END'
-const socket = require('node:net').connect({ path: 'run/fence.sock', allowHalfOpen: true });
-socket.on('error', (error) => { console.log(error.code); process.exit(1); });
-process.stdin.pipe(socket);
-socket.pipe(process.stdout);
-END
-guest() { timeout 15 '${process.execPath}' guest.js; }
+guest() { timeout 15 '${RELAY}' guest run/fence.sock; }
 listen() { # WORKERS OPTIONS…
   exec {said}< <(exec $PROGRAM --listen "$@" 2>&1); KEEPER=$!
   read -t 10 -u $said line; echo "$line"
@@ -94,7 +96,7 @@ onProgram('native', 'the second way in (F27)', (play) => {
     const { out } = await play({
       script: `${GUEST}
         listen 1; qemu -uuid $VM
-        { order 7 ${DISK}; sleep 0.05; } | timeout 0.3 '${process.execPath}' guest.js >/dev/null
+        { order 7 ${DISK}; sleep 0.05; } | timeout 0.3 '${RELAY}' guest run/fence.sock >/dev/null
         for i in {1..500}; do kill -0 $LAST 2>/dev/null || break; sleep 0.01; done
         alive $LAST qemu
         order 7 ${DISK} | guest | grep ^verdict`,
