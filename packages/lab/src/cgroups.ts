@@ -150,6 +150,35 @@ export class NodeGroup {
     writeFileSync(file('pids.max'), room === undefined ? 'max' : String(now + room));
   }
 
+  /**
+   * @param roomBytes memory allowed beyond what is used now, and nobody is killed when it is used up:
+   * who needs more waits, or is told that there is none; undefined: no limit
+   * @throws LabError without control groups of version 1: others always kill somebody.
+   */
+  limitMemory(roomBytes: number | undefined): void {
+    const write = (name: string, value: string) => writeFileSync(this.memory(name), value);
+    if (roomBytes === undefined) {
+      write('memory.limit_in_bytes', '-1');
+      write('memory.oom_control', '0');
+      return;
+    }
+    write('memory.oom_control', '1');
+    const used = Number(readFileSync(this.memory('memory.usage_in_bytes'), 'utf8'));
+    write('memory.limit_in_bytes', String(used + roomBytes));
+  }
+
+  /** Somebody waits for memory now. */
+  get isOutOfMemory(): boolean {
+    return /^under_oom 1$/m.test(readFileSync(this.memory('memory.oom_control'), 'utf8'));
+  }
+
+  private memory(name: string): string {
+    if (this.v1.memory !== undefined) return path.join(this.v1.memory, name);
+    throw new LabError(
+      'This machine has no control group of version 1 for memory, so no host can be out of it.',
+    );
+  }
+
   private freezer(v2: string, v1: string): [string, string, string] {
     if (this.unified !== undefined) return [this.unified, 'cgroup.freeze', v2];
     if (this.v1.freezer !== undefined) return [this.v1.freezer, 'freezer.state', v1];

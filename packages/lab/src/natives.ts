@@ -16,6 +16,7 @@ export interface Natives {
   readonly labenter: string;
   readonly labfs: string;
   readonly labecho: string;
+  readonly labhog: string;
   /** 512 bytes. */
   readonly bootSector: string;
 }
@@ -38,6 +39,7 @@ export async function buildNatives(): Promise<Natives> {
     labenter: at('labenter'),
     labfs: at('labfs'),
     labecho: at('labecho'),
+    labhog: at('labhog'),
     bootSector: at('beacon.bin'),
   };
 }
@@ -66,6 +68,7 @@ async function compileInto(bin: string): Promise<void> {
       compile(work, 'labnode', ['labnode.c', 'init.c']),
       compile(work, 'labenter', ['labenter.c']),
       compile(work, 'labecho', ['labecho.c']),
+      compile(work, 'labhog', ['labhog.c']),
       compile(work, 'labfs', ['labfs.c', 'gate.c', ...fuse]),
       assemble(work),
     ]);

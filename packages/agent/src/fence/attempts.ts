@@ -1,5 +1,11 @@
-import { sleep, type Clock } from '@fenceline/common';
-import { dashed, type FenceStage, type FenceTarget, type FenceVm } from '@fenceline/protocol';
+import { sleep, type Clock, type MonotonicMs } from '@fenceline/common';
+import {
+  dashed,
+  type LineWay,
+  type FenceStage,
+  type FenceTarget,
+  type FenceVm,
+} from '@fenceline/protocol';
 import { outputLimit } from './answers.js';
 import { askSigns } from './askSigns.js';
 import type { CallTokens } from './callTokens.js';
@@ -18,7 +24,8 @@ const SHORTEST_ORDER_MS = 200;
 
 /** One order to the suspect, and what came of it. */
 export interface Attempt {
-  way: 'line' | 'login';
+  /** A line over SSH or through the door, or a login anew. */
+  way: LineWay | 'login';
   /** Each order has a nonce of its own: an answer to another one counts for nothing (F22). */
   nonce: string;
   stages: { name: FenceStage; ms: number }[];
@@ -50,17 +57,17 @@ export interface AttemptJob {
 export async function overLine(
   { clock }: Pick<AttemptPorts, 'clock'>,
   line: StandingLine,
-  { job, signal }: { job: AttemptJob; signal: AbortSignal },
+  { job, signal, heard }: { job: AttemptJob; signal: AbortSignal; heard: () => void },
 ): Promise<Attempt> {
   const begun = clock.monotonicMs();
   const limitMs = job.untilMs - begun;
-  const attempt = noAnswerTo(job.order, 'line');
+  const attempt = noAnswerTo(job.order, line.way);
   attempt.stages = [{ name: 'line', ms: begun - job.begunMs }];
   const deadlineMs = limitMs - ANSWER_MARGIN_MS;
   if (deadlineMs < SHORTEST_ORDER_MS || !line.isFree || signal.aborted) return attempt;
   const claimed = job.tokens.claim();
   if (claimed === undefined) return attempt;
-  const limits = { clock, limitMs, signal };
+  const limits = { clock, limitMs, signal, heard };
   // safety: F29a: written in the same turn in which its token was claimed
   const result = await line.order({ ...job.order, ...claimed, deadlineMs }, limits);
   attempt.evidence = { kind: 'session', ...result };
@@ -172,39 +179,70 @@ export function weight({ way, evidence, nonce, output }: Attempt, hostUuid: stri
   return way === 'login' || (output?.stdoutBytes ?? 0) > 0 ? 1 : 0;
 }
 
-/** The next way is tried beside one that has been silent for so long, milliseconds. */
+/** The next way is tried beside one that has said nothing for so long, milliseconds. */
 export const LINE_HEAD_START_MS = 300;
+/** Beside one that has begun its work, after this much more than the work takes, milliseconds. */
+const WORK_MS = 1_000;
 
-export type Try = (signal: AbortSignal) => Promise<Attempt>;
+/** @param heard to be called with each sign that the other side is at work. */
+export type Try = (signal: AbortSignal, heard: () => void) => Promise<Attempt>;
+
+interface Race {
+  clock: Clock;
+  hostUuid: string;
+  /** Between `virsh destroy` and SIGKILL: so long a program at work is silent. */
+  killGraceMs: number;
+}
 
 /**
  * One try after the other, each beginning as soon as the one before has failed or has been silent
- * for `headStartMs`; settles with the one that says most as soon as one says all. The others are told
- * to stop then.
+ * for too long; settles with the one that says most as soon as one says all. The others are told to
+ * stop then.
  */
 export async function firstToSay(
-  { clock, headStartMs, hostUuid }: { clock: Clock; headStartMs: number; hostUuid: string },
+  race: Race,
   tries: readonly Try[],
   outer: AbortSignal,
 ): Promise<Attempt> {
+  const { clock, hostUuid } = race;
   const enough = new AbortController();
   const signal = AbortSignal.any([outer, enough.signal]);
   const begun: Promise<Attempt>[] = [];
   try {
     for (const one of tries) {
-      const attempt = one(signal);
+      const ear: Ear = {};
+      const attempt = one(signal, () => (ear.heardMs = clock.monotonicMs()));
       begun.push(attempt);
       if (begun.length === tries.length) break;
-      const headStart = sleep(clock, headStartMs, signal).catch(nothing);
       const isWhole = (said: Attempt): Attempt | undefined =>
         weight(said, hostUuid) === 3 ? said : undefined;
       const latest = attempt.then(isWhole, nothing);
-      const early = await Promise.race([latest, firstWhole(begun, hostUuid), headStart]);
+      const silent = silence(race, ear, signal).catch(nothing);
+      const early = await Promise.race([latest, firstWhole(begun, hostUuid), silent]);
       if (early !== undefined) return early;
     }
     return await mostSaid(begun, hostUuid);
   } finally {
     enough.abort(new Error('the order has its answer'));
+  }
+}
+
+interface Ear {
+  heardMs?: MonotonicMs;
+}
+
+/** Settles when nothing was heard for too long. */
+async function silence(
+  { clock, killGraceMs }: Race,
+  ear: Ear,
+  signal: AbortSignal,
+): Promise<undefined> {
+  await sleep(clock, LINE_HEAD_START_MS, signal);
+  for (;;) {
+    if (ear.heardMs === undefined) return undefined;
+    const leftMs = ear.heardMs + killGraceMs + WORK_MS - clock.monotonicMs();
+    if (leftMs <= 0) return undefined;
+    await sleep(clock, leftMs, signal);
   }
 }
 

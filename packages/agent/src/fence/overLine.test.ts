@@ -234,6 +234,25 @@ describe('F27: two lines and a login', () => {
     expect(clock.monotonicMs()).toBeLessThan(100);
   });
 
+  test('F27: a line at work is given the time that the work takes', async () => {
+    const [line, door] = [new FakeProgram(), new FakeProgram()];
+    line.answers = (head, vms) => {
+      peerOf.clock.after(1_200, () => wholeAnswer(head, vms).forEach((one) => line.say(one)));
+      return [`pid ${VM_A} 42 1234 epoch=7`];
+    };
+    const peerOf = peer({ line, door });
+    expect((await peerOf.fenceVm()).unusedOrderTokens).toEqual([1, 2]);
+    expect(door.given).toEqual([]);
+  });
+
+  test('F27: but not more: it may have fallen silent in the middle of it', async () => {
+    const [line, door] = [new FakeProgram(), new FakeProgram()];
+    line.answers = () => [`pid ${VM_A} 42 1234 epoch=7`];
+    const { fenceVm, clock } = peer({ line, door });
+    expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+    expect(clock.monotonicMs()).toBeLessThan(2_000);
+  });
+
   test('F27: the slow first answer still wins over later ways that give none', async () => {
     const [line, door] = [new FakeProgram(), muted()];
     line.answers = (head, vms) => {

@@ -21,7 +21,6 @@ import { answerFields, verdictFor } from './answers.js';
 import {
   ANSWER_MARGIN_MS,
   firstToSay,
-  LINE_HEAD_START_MS,
   noAnswerTo,
   overLine,
   overLogin,
@@ -103,7 +102,8 @@ async function fence(
   }
   const rsp = answerOf(job, known);
   rsp.unusedOrderTokens = tokens.seal();
-  for (const [i, log] of logs.entries()) logVerdict(log, rsp.verdicts[i], rsp);
+  for (const [i, log] of logs.entries())
+    logVerdict(log.child({ way: known.way }), rsp.verdicts[i], rsp);
   return rsp;
 }
 
@@ -189,13 +189,14 @@ async function gather(
   };
   const overLines = lines.map(
     (line): Try =>
-      (signal) =>
-        overLine(ports, line, { job: anOrder(), signal }),
+      (signal, heard) =>
+        overLine(ports, line, { job: anOrder(), signal, heard }),
   );
-  const options = { clock, headStartMs: LINE_HEAD_START_MS, hostUuid: target.targetHostUuid };
-  let attempt = await firstToSay(options, [...overLines, login], signal);
+  const { targetHostUuid: hostUuid, killGraceMs } = target;
+  let attempt = await firstToSay({ clock, hostUuid, killGraceMs }, [...overLines, login], signal);
   // Of a deposit whose answer was lost the host may hold another one of them.
-  while (isRefusedToken(attempt) && tokens.haveSpare) attempt = await login(signal);
+  while (isRefusedToken(attempt) && tokens.haveSpare)
+    attempt = await overLogin(ports, { job: anOrder(), signal });
   return attempt;
 }
 

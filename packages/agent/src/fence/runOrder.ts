@@ -17,6 +17,8 @@ export interface OrderLimits {
   /** Milliseconds until the session is given up. */
   limitMs: number;
   signal: AbortSignal;
+  /** Called with each line that comes. */
+  heard?: () => void;
 }
 
 /**

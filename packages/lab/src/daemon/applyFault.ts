@@ -1,12 +1,19 @@
+import type { ChildProcess } from 'node:child_process';
 import { LabError } from '../labError.js';
+import { until } from '../limits.js';
 import type { Fault, SshRule, StorageFault } from '../plan/faults.js';
 import { unreachable } from '../unreachable.js';
 import type { LabNode } from './labNode.js';
 import { setSshRule, type Network } from './network.js';
 
+/** Left to a host when its memory begins to run out: enough for what takes it to begin. */
+const ROOM_BYTES = 8 * 1024 * 1024;
+
 /** What a host suffers from, by what it concerns. All but loose cables are gone with the power. */
 export class HostFaults {
   private readonly active = new Map<string, string>();
+  /** Takes the host's memory. */
+  private hog: ChildProcess | undefined;
   /** The life of the host that `active` is about. */
   private life: unknown;
 
@@ -58,6 +65,9 @@ export class HostFaults {
         node.mustBeOn();
         node.group.limitPids(fault.room);
         return this.note('pids', fault.room === undefined ? '' : `pids ${fault.room}`);
+      case 'memory':
+        node.mustBeOn();
+        return fault.full ? this.fillMemory() : this.freeMemory();
       case 'storage':
         return this.storage(fault.fault);
       case 'libvirtd':
@@ -77,6 +87,7 @@ export class HostFaults {
     if (this.active.has('freeze')) await this.freeze(false);
     if (this.active.has('cpu')) node.group.limitCpu(undefined);
     if (this.active.has('pids')) node.group.limitPids(undefined);
+    if (this.active.has('memory')) await this.freeMemory();
     await this.storage({ mode: 'ok' });
     await this.ssh('ok');
     for (const service of await node.on.services.list()) {
@@ -105,6 +116,32 @@ export class HostFaults {
     this.note('freeze', frozen ? 'freeze' : '');
     if (frozen) await group.freeze();
     else group.thaw();
+  }
+
+  private async fillMemory(): Promise<void> {
+    const { group } = this.node;
+    if (this.active.has('memory')) return;
+    group.limitMemory(ROOM_BYTES);
+    this.note('memory', 'memory-full');
+    this.hog = this.node.startHog();
+    await until(() => group.isOutOfMemory, {
+      limitMs: 20_000,
+      what: 'the memory of the host to be used up',
+      everyMs: 10,
+    });
+  }
+
+  /** First the one who would take all that is freed. */
+  private async freeMemory(): Promise<void> {
+    const { hog } = this;
+    this.hog = undefined;
+    this.note('memory', '');
+    if (hog?.exitCode === null && hog.signalCode === null) {
+      const ended = new Promise((resolve) => hog.once('exit', resolve));
+      hog.kill('SIGKILL');
+      await ended;
+    }
+    this.node.group.limitMemory(undefined);
   }
 
   private async storage(fault: StorageFault): Promise<void> {

@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { NodeGroup, type CgroupLayout } from '../cgroups.js';
@@ -183,6 +184,14 @@ export class LabNode {
     const groups = this.group.folders.flatMap((folder) => ['--cgroup', folder]);
     const where = ['--pid', String(pid), '--start', String(start), ...groups, '--dir', dir];
     return [this.parts.natives.labenter, ...where, '--', ...command];
+  }
+
+  /** Takes memory in this node, page by page, and never has enough; ends with the node. */
+  startHog(): ChildProcess {
+    const [enter = '', ...args] = this.enterCommand(this.on.life, [this.parts.natives.labhog]);
+    const hog = spawn(enter, args, { stdio: 'ignore', env: nodeEnvironment() });
+    hog.on('error', () => undefined);
+    return hog;
   }
 
   /** Somebody killed pid 1 from outside: that is a power cut, too. */

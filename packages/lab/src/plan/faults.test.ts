@@ -11,6 +11,8 @@ test.each([
   ['slow 5', { kind: 'slow', percent: 5 }],
   ['fast', { kind: 'slow' }],
   ['pids 0', { kind: 'pids', room: 0 }],
+  ['memory-full', { kind: 'memory', full: true }],
+  ['memory-ok', { kind: 'memory', full: false }],
   ['storage rohang', { kind: 'storage', fault: { mode: 'rohang' } }],
   ['storage slow 200', { kind: 'storage', fault: { mode: 'slow', ms: 200 } }],
   ['libvirtd-stop', { kind: 'libvirtd', mode: 'stop' }],

@@ -22,6 +22,8 @@ export type Fault =
   | { kind: 'slow'; percent?: number }
   /** Processes and threads the host may have beyond those it has now; absent: no limit. */
   | { kind: 'pids'; room?: number }
+  /** No memory is left and nobody is killed for it; or all is well again. */
+  | { kind: 'memory'; full: boolean }
   | { kind: 'storage'; fault: StorageFault }
   /** libvirtd killed and not started again, stopped, or running. */
   | { kind: 'libvirtd'; mode: 'off' | 'stop' | 'ok' }
@@ -46,6 +48,8 @@ const simpleFaults: Record<string, Fault> = {
   thaw: { kind: 'freeze', frozen: false },
   fast: { kind: 'slow' },
   'pids-ok': { kind: 'pids' },
+  'memory-full': { kind: 'memory', full: true },
+  'memory-ok': { kind: 'memory', full: false },
   'libvirtd-off': { kind: 'libvirtd', mode: 'off' },
   'libvirtd-stop': { kind: 'libvirtd', mode: 'stop' },
   'libvirtd-ok': { kind: 'libvirtd', mode: 'ok' },
@@ -62,6 +66,7 @@ export const faultList = [
   'freeze                                             back: thaw',
   'slow PERCENT (of one core)                         back: fast',
   'pids ROOM (processes beyond those of now)          back: pids-ok',
+  'memory-full                                        back: memory-ok',
   'storage hang | rohang | eio | slow MS              back: storage ok',
   'libvirtd-off | libvirtd-stop                       back: libvirtd-ok',
   'crash (power cut)                                  back: boot',

@@ -159,6 +159,19 @@ export const faultPromises: readonly LabPromise[] = [
     },
   },
   {
+    name: 'memory-full: no login is answered any more, memory-ok heals',
+    async check(lab) {
+      const h1 = lab.host('h1');
+      await thenHeal(h1, async () => {
+        await h1.fault('memory-full');
+        const answer = await sshFromMgr(lab, h1);
+        expectThat(!/^answered$/.test(answer), `the client saw: ${answer}`);
+        await h1.fault('memory-ok');
+        await sshWorks(lab, h1);
+      });
+    },
+  },
+  {
     name: 'kill -9 while a write hangs: zombie leader, worker in D, empty pgrep, and a late write',
     async check(lab) {
       const h1 = lab.host('h1');

@@ -194,7 +194,7 @@ export class FenceLine {
         : { state: 'broken', why: 'what answers there is not the fence program' };
     }
     session.writeLine(PEER_GREETING);
-    const line = new StandingLine(session, this.ports.clock);
+    const line = new StandingLine(session, this.ports.clock, this.way);
     const pong = await this.#ping(line, leftMs());
     const wrong = whyNotOurs(pong, { hostUuid: this.#hostUuid, before: undefined });
     if (wrong === undefined) return { line, pong };

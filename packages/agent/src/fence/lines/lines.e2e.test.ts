@@ -36,7 +36,8 @@ const access = fileFenceAccess({
 const clock = systemClock;
 const random = systemRandom;
 const dialer = ssh2Dialer({ clock, privateKey: () => access.privateKey() });
-const lines = makeFenceLines({ clock, random, log: silentLogger, dialer, doorDialer: { dial: async () => ({ ok: false, failure: 'refused', stages: [] }) }, ownAddresses: async () => ['10.77.1.12'] });
+const doorDialer = { dial: async () => ({ ok: false, failure: 'refused', stages: [] }) };
+const lines = makeFenceLines({ clock, random, log: silentLogger, dialer, doorDialer, ownAddresses: async () => ['10.77.1.12'] });
 const peer = makePeerFence({
   ...{ clock, random, log: silentLogger, dialer, lines, signs: systemSigns(clock) },
   own: { hostUuid: async () => '${H2}', addresses: async () => ['10.77.1.12', '10.77.2.12'] },

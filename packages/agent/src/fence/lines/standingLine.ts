@@ -1,5 +1,6 @@
 import { TimeoutError, withLimit, type Clock } from '@fenceline/common';
 import { outputLimit } from '../answers.js';
+import type { LineWay } from '@fenceline/protocol';
 import { encodeBareOrder, type FenceOrder } from '../order.js';
 import { AnswerReader } from '../programAnswer.js';
 import type { ProgramSession, SessionEnd } from '../programSession.js';
@@ -21,11 +22,12 @@ export class StandingLine {
   #spoilt = false;
   #settle!: (why: string) => void;
   #ping: { nonce: string; answered(pong: Pong): void; failed(error: Error): void } | undefined;
-  #order: { reader: AnswerReader; settled(): void } | undefined;
+  #order: { reader: AnswerReader; settled(): void; heard?: (() => void) | undefined } | undefined;
 
   constructor(
     private readonly session: ProgramSession,
     private readonly clock: Clock,
+    readonly way: LineWay = 'ssh',
   ) {
     this.over = new Promise((resolve) => (this.#settle = resolve));
     session.countAnew(IDLE_OUTPUT_BYTES);
@@ -63,12 +65,13 @@ export class StandingLine {
    * that answer was complete.
    * @throws the signal's reason if it fires; Error if the line is not free.
    */
-  async order(order: FenceOrder, { clock, limitMs, signal }: OrderLimits): Promise<OrderResult> {
+  async order(order: FenceOrder, limits: OrderLimits): Promise<OrderResult> {
+    const { clock, limitMs, signal, heard } = limits;
     if (!this.isFree) throw new Error('the fence line is not free');
     const lines = encodeBareOrder(order);
     const reader = new AnswerReader(order, { greeted: true });
     this.session.countAnew(outputLimit(lines));
-    const ended = new Promise<void>((settled) => (this.#order = { reader, settled }));
+    const ended = new Promise<void>((settled) => (this.#order = { reader, settled, heard }));
     for (const line of lines) this.session.writeLine(line);
     try {
       await withLimit({ clock, ms: limitMs, what: 'fence line', signal }, () => ended);
@@ -136,6 +139,7 @@ export class StandingLine {
       return;
     }
     order.reader.push(line);
+    order.heard?.();
     const { end, refused } = order.reader.answer;
     if (end !== undefined || refused !== undefined) order.settled();
   }

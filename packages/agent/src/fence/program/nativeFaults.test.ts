@@ -85,6 +85,7 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
       'may not look into a process that runs',
     ],
     ['INJECT_CALL=readlink INJECT_PATH=/proc/1/fd/ INJECT_DO=12', 'can not read a name'],
+    ['INJECT_CALL=readlink INJECT_PATH=/proc/1/fd/ INJECT_DO=2', 'hears that an open file is none'],
     [
       'INJECT_CALL=readlink INJECT_PATH=/proc/$$/fd/ INJECT_DO=13',
       'can not read a name of another',
@@ -210,6 +211,7 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
     for (const fault of [
       'INJECT_CALL=open INJECT_PATH=/proc/net/tcp INJECT_DO=12',
       'INJECT_CALL=readerror INJECT_END=/net/tcp INJECT_DO=5',
+      'INJECT_CALL=open INJECT_PATH=/proc/ INJECT_END=/net INJECT_DO=2',
     ]) {
       const { out } = await run(
         `DEADLINE=900 order 7 disk=rbd:pool/image >order.txt; inject ${fault}
@@ -226,6 +228,17 @@ onProgram('dynamic', 'the native fence program: faults', (play) => {
        inject INJECT_CALL=open INJECT_PATH=/proc/$LAST/mountinfo INJECT_DO=12`,
     );
     expect(verdictOf(out)).toBe('other-writer');
+  });
+
+  test('F21: whose program /proc does not show for lack of memory may be a qemu', async () => {
+    const { out } = await run(
+      `cp /bin/bash ./qemu-system-x86_64
+       ( exec -a vm-runner ./qemu-system-x86_64 -c "printf renamed >/proc/self/comm; $SPIN" -uuid $VM ) &
+       LAST=$!; settle; until [[ $(</proc/$LAST/comm) == renamed ]]; do sleep 0.01; done; DEADLINE=900 give
+       inject INJECT_CALL=readlink INJECT_PATH=/proc/$LAST/exe INJECT_DO=2; alive $LAST qemu`,
+    );
+    expect(verdictOf(out)).toBe('unattributed');
+    expect(out.at(-1)).toBe('alive qemu');
   });
 
   test('F20: a number that became another process is that other process', async () => {

@@ -86,8 +86,9 @@ onBothPrograms('the fence program: whose process is it, and is it dead', (play) 
     const { out } = await play({
       script: `
         cp /bin/bash ./qemu-system-x86_64
-        ( exec -a vm-runner ./qemu-system-x86_64 -c "$SPIN" -uuid $VM ) & LAST=$!; settle
-        printf renamed >/proc/$LAST/comm; rm ./qemu-system-x86_64
+        ( exec -a vm-runner ./qemu-system-x86_64 -c "printf renamed >/proc/self/comm; $SPIN" -uuid $VM ) &
+        LAST=$!; settle; until [[ $(</proc/$LAST/comm) == renamed ]]; do sleep 0.01; done
+        rm ./qemu-system-x86_64
         fence 7; alive $LAST qemu`,
     });
     expect(out.at(-1)).toBe('gone qemu');
