@@ -2,7 +2,7 @@
 DOOR = $(wildcard door/*.c)
 door: build/fenceline-door
 build/fenceline-door: $(DOOR) door/door.h
-	mkdir -p build && $(CC) $(CFLAGS) -static -o $@ $(DOOR) -lssl -lcrypto 2>build/door.log || (cat build/door.log >&2; exit 1)
+	mkdir -p build && $(CC) $(CFLAGS) -static -s -o $@ $(DOOR) -lssl -lcrypto 2>build/door.log || (cat build/door.log >&2; exit 1)
 # The same with the sanitizers and less patience, for tests.
 build/fenceline-door-checked: $(DOOR) door/door.h
 	mkdir -p build && $(CC) $(CFLAGS) $(SANITIZE) -DHANDSHAKE_MS=1500 -o $@ $(DOOR) -lssl -lcrypto
