@@ -4,7 +4,7 @@ import { Measured, type Benchmark, type Goal } from '../result.js';
 import { BenchSite, type BenchHost } from '../site/site.js';
 import { targetOf } from '../site/target.js';
 import { ratio } from '../statistics.js';
-import { FakeVms } from './fakeVms.js';
+import { FakeVms, type Storage } from './fakeVms.js';
 
 const ALL = 500;
 /** Generous: what is slow is to be seen, not cut off. */
@@ -14,6 +14,8 @@ const AGENT = '/agent/dist/main.js';
 
 const ALONE = 'one, alone on the host';
 const among = (count: number): string => `${count} of ${ALL}`;
+/** The same with disks of which the host knows more than a process behind FUSE tells it. */
+const onLocal = (label: string): string => `${label}, disks on the host's own`;
 const MEMORY = `peer's memory at its peak, ${among(ALL)} / ${among(1)}`;
 
 const goals: readonly Goal[] = [
@@ -57,21 +59,36 @@ export const benchBatch: Benchmark = {
   },
 };
 
+/** So many are there, so many of them are fenced. */
+interface Case {
+  readonly label: string;
+  readonly present: number;
+  readonly fenced: number;
+  readonly storage: Storage;
+}
+
 function sidesOf(bench: BatchBench, measured: Measured, peaks: Peaks): Side[] {
-  const side = (label: string, present: number, fenced: number): Side => ({
+  const side = (label: string, vms: Omit<Case, 'label'>): Side => ({
     label,
-    once: () => once(bench, { label, present, fenced, measured, peaks }),
+    once: () => once(bench, { ...vms, label, measured, peaks }),
   });
-  const counts = [1, 10, 100, ALL];
-  return [side(ALONE, 1, 1), ...counts.map((count) => side(among(count), ALL, count))];
+  const storage = 'shared';
+  const local = (fenced: number): Side =>
+    side(onLocal(among(fenced)), { present: ALL, fenced, storage: 'local' });
+  return [
+    side(ALONE, { present: 1, fenced: 1, storage }),
+    ...[1, 10, 100, ALL].map((fenced) => side(among(fenced), { present: ALL, fenced, storage })),
+    local(1),
+    local(ALL),
+  ];
 }
 
 async function once(
   { site, suspect, peer, control, vms }: BatchBench,
-  what: { label: string; present: number; fenced: number; measured: Measured; peaks: Peaks },
+  what: Case & { measured: Measured; peaks: Peaks },
 ): Promise<void> {
-  const { label, present, fenced, measured, peaks } = what;
-  const order = await vms.run(present, fenced);
+  const { label, present, fenced, storage, measured, peaks } = what;
+  const order = await vms.run(present, fenced, storage);
   const orderToken = await site.newToken(suspect);
   await memoryOf(peer);
   // libvirt knows none of them, so there is no clean end to wait for, and a wait would hide the work.
@@ -105,6 +122,7 @@ function ratiosOf(measured: Measured, peaks: Peaks): Record<string, number> {
     of(among(1), ALONE),
     of(among(ALL), among(1)),
     of(among(ALL), ALONE),
+    of(onLocal(among(ALL)), onLocal(among(1))),
     [MEMORY, Number((most(among(ALL)) / most(among(1))).toPrecision(3))],
   ]);
 }

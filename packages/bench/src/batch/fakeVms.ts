@@ -5,8 +5,12 @@ import type { FenceVm } from '@fenceline/protocol';
 import type { BenchHost, BenchSite } from '../site/site.js';
 
 const SOURCE = fileURLToPath(new URL('../../native/fake-qemu.c', import.meta.url));
-/** On the storage that all hosts share, as VMs' images are. */
-const DISKS = '/srv/shared/batch';
+/** Where the disks are: on the storage that all hosts share, as VMs' images are, or on the host's own. */
+export type Storage = 'shared' | 'local';
+const FOLDERS: Readonly<Record<Storage, string>> = {
+  shared: '/srv/shared/batch',
+  local: '/var/lib/fenceline-bench',
+};
 
 /** Processes on one host that look like qemu, known to nobody but the process table. */
 export class FakeVms {
@@ -25,19 +29,20 @@ export class FakeVms {
       encoding: 'utf8',
     });
     if (status !== 0) throw new Error(`fake-qemu does not compile: ${stderr ?? ''}`);
-    await on.host.mustExec(['mkdir', '-p', DISKS]);
+    await on.host.mustExec(['mkdir', '-p', ...Object.values(FOLDERS)]);
     return new FakeVms(on, program);
   }
 
   /** Exactly `count` of them run, with an epoch that none had before; the first `fenced` as an order. */
-  async run(count: number, fenced: number): Promise<FenceVm[]> {
+  async run(count: number, fenced: number, storage: Storage): Promise<FenceVm[]> {
+    const folder = FOLDERS[storage];
     await this.#must('end');
     const epoch = (this.#epoch += 1);
-    await this.#must('launch', '1', String(count), String(epoch), DISKS);
+    await this.#must('launch', '1', String(count), String(epoch), folder);
     return Array.from({ length: fenced }, (_, i) => ({
       vmUuid: `0c000000-0000-4000-8000-${String(i + 1).padStart(12, '0')}`,
       fenceEpoch: epoch,
-      disks: [{ kind: 'file', source: `${DISKS}/bench-${String(i + 1).padStart(4, '0')}.img` }],
+      disks: [{ kind: 'file', source: `${folder}/bench-${String(i + 1).padStart(4, '0')}.img` }],
     }));
   }
 
