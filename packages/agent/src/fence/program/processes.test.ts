@@ -194,7 +194,7 @@ onProgram(
         fence 7 ${DISK} | tee told; alive $SECOND second
         for pid in $FIRST $SECOND; do grep -c "^pid $VM $pid " told; done`,
       });
-      expect(out.slice(-3)).toEqual(['gone second', '1', '1']);
+      expect({ out, end: out.slice(-3) }).toMatchObject({ end: ['gone second', '1', '1'] });
       expect(verdictOf(out)).toBe('dead');
     });
 
