@@ -15,7 +15,7 @@ struct fence {
   uint32_t destroys;
   uint32_t voids, void_scans; /* looks and scans that came to nothing, in a row */
   int witness_file;
-  char witness[4200];
+  char witness_path[4300], witness[4200]; /* the name that /proc/self/fd shows; empty: not known yet */
 };
 /** Nothing of an order before is left in it. */
 void engine_begin(struct fence *f);

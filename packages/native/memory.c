@@ -13,7 +13,7 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
-enum { PAGE = 4096, SPARE_PIECE = 8192, SPARE_PIECES = 768 };
+enum { PAGE = 4096, SPARE_PIECE = 8192, SPARE_PIECES = 2048 };
 
 /** Shared by all processes that are made after it. */
 struct spare { atomic_uint given, next; atomic_bool away[SPARE_PIECES]; };

@@ -107,11 +107,13 @@ enum seen read_text(const char *path, char *buffer, size_t room, size_t *length)
 /* safety: F21: only the kernel's ESRCH means "gone"; kill(2) needs no memory, an open may fail with ENOMEM */
 bool is_gone(int pid) { return kill(pid, 0) != 0 && errno == ESRCH; }
 
-/** /proc says that it is not there, and the process is: that is how it says that memory is short. */
+/**
+ * /proc says that it is not there, and the process is: that is how it says that memory is short. It may be true all
+ * the same, so little is given for it; who calls asks the kernel in another way then.
+ */
 static bool is_short(int pid, int tries) {
-  int why = errno;
-  if (why == ENOENT && tries < 8 && spare_exists() && !is_gone(pid)) why = ENOMEM;
-  return spare_help(why, tries);
+  if (errno == ENOENT && spare_exists()) return tries < 3 && !is_gone(pid) && spare_help(ENOMEM, 0);
+  return spare_help(errno, tries);
 }
 static int open_of(int pid, const char *path, int flags) {
   int file;

@@ -78,7 +78,7 @@ static void use_token(struct session *s) {
   if (!s->options.tokens || s->order->mode != MODE_FENCE) return;
   snprintf(path, sizeof path, "%s/tokens/%s", s->options.run, s->order->token);
   /* safety: F29a: a stolen key kills nothing without a token that lies here; who unlinks it has used it up */
-  if (strcmp(s->order->token, "-") == 0 || unlink(path) != 0) session_refuse(s, "bad-order-token not one of this host");
+  if (strcmp(s->order->token, "-") == 0 || sure_unlink(path) != 0) session_refuse(s, "bad-order-token not one of this host");
 }
 
 // ── the work ─────────────────────────────────────────────────────────────────────────────────────
@@ -92,17 +92,6 @@ static bool make_work_dir(struct session *s) {
   strcpy(s->work_dir, path);
   return true;
 }
-/** A file of our own that the look for writers must see. */
-static void open_witness(struct session *s) {
-  struct fence *f = &s->fence;
-  char path[4300], own[40];
-  snprintf(path, sizeof path, "%s/witness", s->work_dir);
-  f->witness_file = sure_open(path, O_WRONLY | O_CREAT | O_CLOEXEC);
-  if (f->witness_file < 0) return; /* then no scan is worth anything */
-  snprintf(own, sizeof own, "/proc/self/fd/%d", f->witness_file);
-  ssize_t n = sure_own_link(own, f->witness, sizeof f->witness - 1);
-  f->witness[n > 0 ? n : 0] = 0;
-}
 static void count_only(struct session *s) {
   struct table *t = &s->fence.table;
   t->now = clock_ms();
@@ -115,7 +104,7 @@ static void close_runs(struct session *s) {
   /* safety: F34: barrier first, then look; without a barrier no answer of this program is a proof */
   if (!barrier_memory(s->order, s->options.run, s->work_dir)) s->control = "no-barrier";
   end_grants(&f->table);
-  open_witness(s);
+  snprintf(f->witness_path, sizeof f->witness_path, "%s/witness", s->work_dir);
   engine_work(f);
   engine_wait_for_disk(f);
   answer_verdicts(&f->table, f->on_disk, strcmp(s->control, "no-barrier") == 0);

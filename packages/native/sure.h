@@ -8,9 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/** A file system in memory says "no space" when it has no memory for a new file; so does a full one: little is tried. */
+static inline bool helped_to_make(int tries) {
+  if (errno == ENOSPC) return tries < 6 && spare_help(ENOMEM, tries);
+  return spare_help(errno, tries);
+}
 static inline int sure_open(const char *path, int flags) {
   int file;
-  for (int tries = 0; (file = open(path, flags, 0600)) < 0 && spare_help(errno, tries); tries++) continue;
+  for (int tries = 0; (file = open(path, flags, 0600)) < 0 && helped_to_make(tries); tries++) continue;
   return file;
 }
 static inline ssize_t sure_read(int file, void *to, size_t room) {
@@ -20,7 +25,7 @@ static inline ssize_t sure_read(int file, void *to, size_t room) {
 }
 static inline ssize_t sure_write(int file, const void *from, size_t length) {
   ssize_t n;
-  for (int tries = 0; (n = write(file, from, length)) < 0 && spare_help(errno, tries); tries++) continue;
+  for (int tries = 0; (n = write(file, from, length)) < 0 && helped_to_make(tries); tries++) continue;
   return n;
 }
 static inline ssize_t sure_readlink(const char *path, char *to, size_t room) {
@@ -36,11 +41,16 @@ static inline ssize_t sure_own_link(const char *path, char *to, size_t room) {
 }
 static inline int sure_mkdir(const char *path) {
   int failed;
-  for (int tries = 0; (failed = mkdir(path, 0700)) != 0 && spare_help(errno, tries); tries++) continue;
+  for (int tries = 0; (failed = mkdir(path, 0700)) != 0 && helped_to_make(tries); tries++) continue;
+  return failed;
+}
+static inline int sure_unlink(const char *path) {
+  int failed;
+  for (int tries = 0; (failed = unlink(path)) != 0 && spare_help(errno, tries); tries++) continue;
   return failed;
 }
 static inline int sure_rename(const char *from, const char *to) {
   int failed;
-  for (int tries = 0; (failed = rename(from, to)) != 0 && spare_help(errno, tries); tries++) continue;
+  for (int tries = 0; (failed = rename(from, to)) != 0 && helped_to_make(tries); tries++) continue;
   return failed;
 }

@@ -1,7 +1,7 @@
 #include "talk.h"
 #include "rpc.h"
 #include "memory.h"
-#include "sure.h"
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,9 +23,9 @@ static enum talked hang_up(void) {
   return TALK_NOT;
 }
 static bool give(const unsigned char *from, size_t length) {
-  for (int tries = 0; length > 0;) {
+  while (length > 0) {
     ssize_t n = send(line, from, length, MSG_NOSIGNAL);
-    if (n < 0 && (errno == EINTR || spare_help(errno, tries++))) continue;
+    if (n < 0 && errno == EINTR) continue; /* without memory nothing passes here, whatever is given back for it */
     if (n <= 0) return false;
     from += n, length -= (size_t)n;
   }

@@ -208,10 +208,12 @@ static bool put_seen(struct key key, bool only_ask) {
 }
 /**
  * The kernel makes a folder's inode for one process and numbers it anew, so with the same number it is the same
- * process, and its stat need not be read again. Where memory is short it says 1: then the starttime tells.
+ * process, and its stat need not be read again. Where memory is short it says 1, or forgets inodes as soon as it
+ * has made them, so that every process would seem new: then the starttime tells.
  */
+static bool is_told_by_inode(const struct numbers *n) { return n->inode > 1 && !spare_used(); }
 static struct key key_of(const struct numbers *n, int pid, uint64_t start) {
-  return (struct key){pid, n->inode > 1 ? n->inode : start | UINT64_C(1) << 63};
+  return (struct key){pid, is_told_by_inode(n) ? n->inode : start | UINT64_C(1) << 63};
 }
 /** A host with very many processes needs more room; the look begins anew with it. */
 static bool more_seen(void) {
@@ -231,7 +233,7 @@ static bool look_at_all(struct table *t, bool *somebody_new) {
   if (numbers_open(&all, "/proc") != SEEN) return false;
   while ((seen = numbers_next(&all, &pid)) == SEEN) {
     saw_one |= pid == 1;
-    if (all.inode > 1 && !put_seen(key_of(&all, pid, 0), true)) continue;
+    if (is_told_by_inode(&all) && !put_seen(key_of(&all, pid, 0), true)) continue;
     enum seen one = read_stat(pid, &s);
     if (one == GONE) continue;
     if (one == NOT_SEEN) break;

@@ -172,11 +172,13 @@ export function weight({ way, evidence, nonce, output }: Attempt, hostUuid: stri
   const { answer, end } = evidence;
   const whole =
     answer.end !== undefined && (end === undefined || (end.kind === 'exit' && end.code === 0));
-  if (whole && answer.end?.nonce === nonce && answer.end.host === dashed(hostUuid)) return 3;
+  const itsOwn = answer.end?.nonce === nonce && answer.end.host === dashed(hostUuid);
+  // One that could not look has said nothing that another, with more memory at hand, would not say better.
+  if (whole && itsOwn && answer.end?.control === 'ok') return 3;
   // safety: F23, F24: what a session had found is not undone by a second try that failed
   if ([...answer.vms.values()].some(({ found }) => found.length > 0)) return 2;
   // A line that only fell silent shows nothing; a login shows that somebody lives there.
-  return way === 'login' || (output?.stdoutBytes ?? 0) > 0 ? 1 : 0;
+  return way === 'login' || itsOwn || (output?.stdoutBytes ?? 0) > 0 ? 1 : 0;
 }
 
 /** The next way is tried beside one that has said nothing for so long, milliseconds. */

@@ -253,6 +253,18 @@ describe('F27: two lines and a login', () => {
     expect(clock.monotonicMs()).toBeLessThan(2_000);
   });
 
+  test('F27: a program that could not look does not keep the next one from looking', async () => {
+    const [line, door] = [new FakeProgram(), new FakeProgram()];
+    const blind = (text: string): string => text.replace('control=ok', 'control=look-failed');
+    line.answers = (head, vms) => wholeAnswer(head, vms).map(blind);
+    const { fenceVm } = peer({ line, door });
+    expect(await fenceVm()).toMatchObject({ outcome: 'nothingFound' });
+    const alone = new FakeProgram();
+    alone.answers = line.answers;
+    const rsp = await peer({ line: alone, logins: ['noBanner'] }).fenceVm();
+    expect(rsp).toMatchObject({ outcome: 'controlFailed', qemuConfirmedDead: false });
+  });
+
   test('F27: the slow first answer still wins over later ways that give none', async () => {
     const [line, door] = [new FakeProgram(), muted()];
     line.answers = (head, vms) => {
