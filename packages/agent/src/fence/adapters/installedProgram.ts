@@ -1,8 +1,8 @@
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../../errno.js';
+import { nativeProgram } from '../../nativeProgram.js';
 import { isGreeting } from '../order.js';
 import { runTool } from './runTool.js';
 
@@ -112,14 +112,5 @@ async function contentOf(file: string | undefined): Promise<Buffer | undefined> 
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-/** Undefined where it was not built: there was no compiler, or for the door no OpenSSL. */
-function nativeProgram(name: string): string | undefined {
-  try {
-    return createRequire(import.meta.url).resolve(`@fenceline/native/${name}`);
-  } catch {
-    return undefined;
   }
 }

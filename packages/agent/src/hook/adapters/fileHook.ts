@@ -1,8 +1,8 @@
 import { chmod, lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { messageOf } from '@fenceline/common';
 import { errnoOf } from '../../errno.js';
+import { nativeProgram } from '../../nativeProgram.js';
 import type { HookFile } from '../hookPorts.js';
 import { withHookSettings } from '../hookSettings.js';
 
@@ -17,7 +17,7 @@ export interface FileHookOptions {
 
 const NAME = '50-fenceline';
 const MODE = 0o755;
-const BUILT_PROGRAM = fileURLToPath(new URL('../fenceline-hook', import.meta.url));
+const BUILT_PROGRAM = nativeProgram('fenceline-hook');
 
 /** The hook as a file of libvirt's. */
 export function fileHook(options: FileHookOptions): HookFile {
@@ -40,13 +40,11 @@ export function fileHook(options: FileHookOptions): HookFile {
 
 async function program({ program: file = BUILT_PROGRAM }: FileHookOptions): Promise<Uint8Array> {
   try {
-    return await readFile(file);
+    if (file !== undefined) return await readFile(file);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    throw new Error('this agent carries no hook: it was built without a C compiler', {
-      cause: error,
-    });
   }
+  throw new Error('this agent carries no hook: it was built without a C compiler');
 }
 
 /** A plain file of root's with these bytes that everybody may run: nothing else is left as it is. */
