@@ -89,10 +89,14 @@ test('F20a: who reads the disk beside the VM is no writer', async () => {
 test('F21a: what a dead VM left in memory has arrived before it is called dead, and nothing comes later', async () => {
   const cached = await makeCachedVm(site, 'late');
   const order = { fenceEpoch: 1, sshTimeoutSec: 3 };
-  await site.start(cached, 1);
-  await eventually('a write waits in memory', async () => {
-    return (await seenByHost(cached)) !== (await arrived(cached));
-  });
+  // A qemu that can run flushes when it is told to end, and hangs itself where its storage is frozen.
+  const stopAfterAWrite = async (pid: number): Promise<void> => {
+    const before = await arrived(cached);
+    await eventually('it has written', async () => (await seenByHost(cached)) !== before);
+    await h1.mustExec(['kill', '-STOP', String(pid)]);
+    expect(await arrived(cached)).not.toBe(await seenByHost(cached));
+  };
+  await stopAfterAWrite(await site.start(cached, 1));
   const { body } = await site.fence(cached, order);
   const atTheAnswer = await arrived(cached);
   expect(body).toMatchObject({ outcome: 'confirmedDead', disks: [{ drained: 'synced' }] });
@@ -102,11 +106,7 @@ test('F21a: what a dead VM left in memory has arrived before it is called dead, 
 
   // A storage that takes nothing: the process dies, what it wrote is still on its way.
   const pid = await site.start(cached, 2);
-  await eventually('its writes have begun', async () => {
-    return (await seenByHost(cached)) !== atTheAnswer;
-  });
-  // Stopped, or it would hang in a write itself, and not die.
-  await h1.mustExec(['kill', '-STOP', String(pid)]);
+  await stopAfterAWrite(pid);
   const stuck = await whileFrozen(cached, async () => {
     const fenced = await site.fence(cached, { ...order, fenceEpoch: 2 });
     return { fenced, arrived: await arrived(cached), isThere: await isThere(pid) };
