@@ -120,6 +120,7 @@ install_npm_packages() {
 # PACKAGE  what for
 debian_packages='
 qemu-system-x86        the VMs
+qemu-utils             backups that run beside the VMs
 libvirt-daemon-system  libvirt of the hosts
 libvirt-clients        libvirt of the hosts
 openssh-server         SSH server of the hosts
@@ -129,6 +130,7 @@ iproute2               networks of the lab
 iputils-ping           signs of life
 nftables               network faults
 util-linux             namespaces
+e2fsprogs              disks on file systems that can be frozen
 procps                 looking at processes in the hosts
 gcc                    the fence program, the libvirt hook and helpers of the lab are compiled
 libc6-dev              the fence program, the libvirt hook and helpers of the lab are compiled

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { cgroupLayout, NodeGroup } from './cgroups.js';
+import { whyNoFault } from './faultNeeds.js';
 
 const v1 = `cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0
 cgroup /sys/fs/cgroup/freezer cgroup rw,relatime,freezer 0 0
@@ -33,4 +34,14 @@ test('a node joins the freezer of version 1 only where there is no version 2', (
   expect(both).not.toContain('/sys/fs/cgroup/freezer/lab/h1');
   const old = new NodeGroup(cgroupLayout(v1), 'lab', 'h1').folders;
   expect(old).toContain('/sys/fs/cgroup/freezer/lab/h1');
+});
+
+test('a host can be out of memory only where version 1 counts memory; other faults need nothing', () => {
+  const memory = 'cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0';
+  const has = (mounts: string, fault: string): boolean =>
+    whyNoFault(fault, cgroupLayout(mounts)) === undefined;
+  expect(has(`${v1}\n${memory}\n${unified}`, 'memory-full')).toBe(true);
+  expect(has(`${v1}\n${unified}`, 'memory-full')).toBe(false);
+  expect(has('cgroup2 /sys/fs/cgroup cgroup2 rw 0 0', 'memory-full')).toBe(false);
+  expect(has('cgroup2 /sys/fs/cgroup cgroup2 rw 0 0', 'storage slow 5')).toBe(true);
 });

@@ -4,6 +4,7 @@ export { enterCommand, HostHandle, NodeHandle, type ExecOptions } from './hostHa
 export { LabError } from './labError.js';
 export { domainXml, type Acceleration, type DomainOptions } from './plan/domainXml.js';
 export { faultList, parseFault, type Fault } from './plan/faults.js';
+export { whyNoFault } from './faultNeeds.js';
 export type { HostName, NodeName } from './plan/names.js';
 export { missingPackages, type MissingPackage } from './requirements.js';
 export type { LabStatus, NodeStatus, PowerDeviceMode, ServiceRequest } from './requests.js';

@@ -79,21 +79,31 @@ const PORTS_PER_SSHD = 16;
 
 /** Starts the sshds behind which they are. Resolves, when they listen, with the port of each. */
 export async function serveBadPrograms(host: HostHandle): Promise<(one: BadProgram) => number> {
-  const portOf = (one: BadProgram): number => FIRST_PORT + BAD_PROGRAMS.indexOf(one);
-  for (const one of BAD_PROGRAMS)
-    await write(host, `/run/bad/${portOf(one)}`, `${PREAMBLE}${one.body}\n`);
-  for (let first = 0; first < BAD_PROGRAMS.length; first += PORTS_PER_SSHD) {
-    const ports = BAD_PROGRAMS.slice(first, first + PORTS_PER_SSHD).map(portOf);
+  const ports = await servePrograms(
+    host,
+    BAD_PROGRAMS.map(({ body }) => `${PREAMBLE}${body}\n`),
+  );
+  return (one) => ports[BAD_PROGRAMS.indexOf(one)] ?? 0;
+}
+
+/** Starts sshds that run one of these scripts for each login. Resolves with the port of each. */
+export async function servePrograms(
+  host: HostHandle,
+  scripts: readonly string[],
+): Promise<number[]> {
+  const all = scripts.map((_, i) => FIRST_PORT + i);
+  for (const [i, script] of scripts.entries()) await write(host, `/run/bad/${all[i]}`, script);
+  for (let first = 0; first < all.length; first += PORTS_PER_SSHD) {
+    const ports = all.slice(first, first + PORTS_PER_SSHD);
     await write(host, `/run/bad/sshd${first}`, configFor(ports));
     const command = ['/usr/sbin/sshd', '-D', '-e', '-f', `/run/bad/sshd${first}`];
     await host.startService(`bad${first}`, { command });
   }
-  const last = FIRST_PORT + BAD_PROGRAMS.length - 1;
   await eventually('the sshds listen', async () => {
     const listening = await host.mustExec(['ss', '-Hltn']);
-    return listening.includes(`:${FIRST_PORT} `) && listening.includes(`:${last} `);
+    return all.every((port) => listening.includes(`:${port} `));
   });
-  return portOf;
+  return all;
 }
 
 function configFor(ports: readonly number[]): string {

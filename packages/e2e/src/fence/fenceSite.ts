@@ -65,12 +65,15 @@ export class FenceSite {
   }
 
   /** Every host lets in the keys that its siblings have now. */
-  async connectAll(change: { without?: AgentHost; also?: SiblingKey } = {}): Promise<void> {
+  async connectAll(
+    change: { without?: AgentHost; also?: SiblingKey; orderTokens?: boolean } = {},
+  ): Promise<void> {
     const { hosts } = this.agents;
+    const { orderTokens = false } = change;
     const connect = (agent: AgentHost, siblings: SiblingKey[]) =>
       this.agents.must(agent, agentRoutes.connect, {
         ...{ hostUuid: agent.hostUuid, serverUuid: agent.hostUuid, serverVersion: '1' },
-        ...{ siblings, runs: [] },
+        ...{ siblings, runs: [], orderTokens },
       });
     const siblings: SiblingKey[] = change.also === undefined ? [] : [change.also];
     for (const agent of hosts.filter((one) => one !== change.without)) {

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import type { FenceVmFromPeerCmd } from '@fenceline/protocol';
+import { agentRoutes, type FenceVmFromPeerCmd } from '@fenceline/protocol';
 import type { AgentHost } from '../agent/agentLab.js';
 import { BAD_PROGRAMS, serveBadPrograms } from './badPrograms.js';
 import { BAD_PORTS, serveBadSockets } from './badSockets.js';
@@ -91,6 +91,40 @@ test('F23, F25: sockets that are not a healthy sshd: never dead, never unreachab
   // None of them came so far as to close anything on the suspect.
   const { host } = site.suspect;
   expect((await host.exec(['ls', `/run/fenceline/barriers/${vm.vmUuid}`])).code).not.toBe(0);
+});
+
+test('F29a: without a token that lies there, with a wrong or a used one: badOrderToken, and nothing was touched', async () => {
+  const { suspect, agents } = site;
+  const { host } = suspect;
+  const [deposited, next] = ['1'.repeat(32), '2'.repeat(32)];
+  await site.connectAll({ orderTokens: true });
+  const tokens = [deposited, next];
+  await agents.must(suspect, agentRoutes.orderTokens, { tokens, replace: true });
+  const pid = await site.start(vm, 7);
+  const left = async (): Promise<string[]> =>
+    (await host.mustExec(['ls', '/run/fenceline/tokens'])).trim().split('\n');
+  const refused: [string, Partial<FenceVmFromPeerCmd>][] = [
+    ['no token', {}],
+    ['a token that nobody deposited', { orderToken: '3'.repeat(32) }],
+    ['a part of one', { orderToken: `${'1'.repeat(31)}2` }],
+  ];
+  const names = (what: [string, unknown][]): Expected[] =>
+    what.map(([name]) => ({ name, outcome: 'badOrderToken', triple: NONE }));
+  const orders = refused.map(([, over]) => site.order(vm, { sshTimeoutSec: 5, ...over }));
+  compare(names(refused), await site.fenceAll(orders), 5);
+  expect((await host.exec(['test', '-e', `/proc/${pid}`])).code).toBe(0);
+  expect((await host.exec(['ls', `/run/fenceline/barriers/${vm.vmUuid}`])).code).not.toBe(0);
+  expect(await left()).toEqual(tokens);
+
+  expect(outcomeOf(await site.fence(vm, { orderToken: deposited }))).toBe('confirmedDead');
+  const newer = await site.start(vm, 8);
+  const used = await site.fence(vm, { orderToken: deposited, fenceEpoch: 8 });
+  expect([outcomeOf(used), tripleOf(used)]).toEqual(['badOrderToken', NONE]);
+  expect((await host.exec(['test', '-e', `/proc/${newer}`])).code).toBe(0);
+  expect(await left()).toEqual([next]);
+  const last = await site.fence(vm, { orderToken: next, fenceEpoch: 8 });
+  expect(outcomeOf(last)).toBe('confirmedDead');
+  await site.connectAll();
 });
 
 type Fault = [fault: string, outcome: string, triple: string, why: string];

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, expect, test } from '@jest/globals';
 import type { NodeHandle } from '@fenceline/lab';
+import { placesOf, tokensOf } from './keptTokens.js';
 import { closeSite, eventually, openSite, runVm, showVm, type Site } from '../failover/site.js';
 
 // F28: the whole product at work, with secrets that would be recognised wherever they turned up:
@@ -30,7 +31,7 @@ async function watchProcesses(node: NodeHandle): Promise<void> {
 }
 
 test(
-  'F28: no password and no private key in logs, events, history, audit, database, processes, reports',
+  'F28, F29a: no password, no private key and no unused order token in logs, events, history, audit, database, processes, reports',
   async () => {
     const env = { NODE_OPTIONS: `--report-on-signal --report-directory=${REPORTS}` };
     site = await openSite(path.join(tmpdir(), `fl-secrets-${process.pid}`), {
@@ -56,9 +57,14 @@ test(
     const before = await fenceKeys();
     const needles = [PASSWORD, POWER, middleOf(loginKey), ...before.map(middleOf)];
     expect(new Set(needles).size).toBe(6);
+    let tokens: string[] = [];
+    await eventually('every host holds its order tokens', async () => {
+      tokens = await tokensOf(hosts);
+      return new Set(tokens).size === 16 * hosts.length;
+    });
     for (const node of [mgr, h1, h2]) {
       await node.mustExec(['sh', '-c', 'umask 077; cat >/root/needles'], {
-        input: [...needles, CONTROL].join('\n'),
+        input: [...needles, ...tokens, CONTROL].join('\n'),
       });
       await watchProcesses(node);
     }
@@ -156,10 +162,23 @@ test(
     const keyFile = '/var/lib/fenceline/agent/fence-key\n';
     for (const { name } of hosts) expect(told[`files of ${name}`]).toBe(keyFile);
     expect(told['files of mgr']).toBe('');
+
+    // Order tokens are kept in one column and as names in one folder, and nowhere else.
+    // Those of h1 were handed to its siblings meanwhile, and never used.
+    expect(await tokensOf(hosts)).toEqual(tokens);
+    const folders = hosts.map(({ name }) => `${name}: names in /run/fenceline/tokens`);
+    expect(await placesOf(tokens, { mgr, hosts })).toEqual([
+      ...folders,
+      'mgr: column orderTokens.token',
+      'mgr: text in /var/lib/fenceline/server/fenceline.db',
+    ]);
     for (const name of ['mgr', 'h1', 'h2'])
       expect(told[`processes of ${name}`]).toBe(seenBefore.get(name));
     const leaks = Object.entries(told)
-      .filter(([, text]) => needles.some((needle) => text.includes(needle)))
+      .filter(([where, text]) => {
+        const secrets = where === 'database' ? needles : [...needles, ...tokens];
+        return secrets.some((secret) => text.includes(secret));
+      })
       .map(([where]) => where);
     expect(leaks).toEqual([]);
     // What was searched is what was meant: the story is in it.

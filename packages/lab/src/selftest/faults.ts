@@ -1,3 +1,4 @@
+import type { Lab } from '../client.js';
 import type { HostHandle } from '../hostHandle.js';
 import { LabError } from '../labError.js';
 import { sleep, until } from '../limits.js';
@@ -43,6 +44,22 @@ export const faultPromises: readonly LabPromise[] = [
       await sshWorks(lab, h1);
     },
   })),
+  {
+    name: 'mute: neighbours are still answered by ARP, and by nothing else; ssh-unreach concerns SSH only',
+    async check(lab) {
+      const h1 = lab.host('h1');
+      await thenHeal(h1, async () => {
+        await h1.fault('ssh-unreach');
+        expectThat((await signsOf(lab, h1)) === 'ARP ICMP', 'ssh-unreach: not only SSH');
+        await h1.fault('mute');
+        expectThat((await signsOf(lab, h1)) === 'ARP', 'mute: not ARP alone');
+        await h1.fault('clear');
+        await h1.fault('mgmt-cut');
+        expectThat((await signsOf(lab, h1)) === '', 'a cut host is answered for');
+      });
+      expectThat((await signsOf(lab, h1)) === 'ARP ICMP', 'not well after clear');
+    },
+  },
   {
     name: 'freeze stops a VM exactly, thaw lets it write again at once',
     async check(lab) {
@@ -160,6 +177,7 @@ export const faultPromises: readonly LabPromise[] = [
   },
   {
     name: 'memory-full: no login is answered any more, memory-ok heals',
+    needs: 'memory-full',
     async check(lab) {
       const h1 = lab.host('h1');
       await thenHeal(h1, async () => {
@@ -226,6 +244,15 @@ export const faultPromises: readonly LabPromise[] = [
     },
   },
 ];
+
+/** What `mgr` gets from a host's kernel within a second: `ARP ICMP`, one of them, or nothing. */
+async function signsOf(lab: Lab, { address }: HostHandle): Promise<string> {
+  await lab.mgr.mustExec(['ip', 'neigh', 'flush', 'to', address]);
+  const ping = await lab.mgr.exec(['ping', '-qc1', '-W1', address]);
+  const neighbour = await lab.mgr.mustExec(['ip', 'neigh', 'show', 'to', address]);
+  const signs = [neighbour.includes('lladdr') ? 'ARP' : '', ping.code === 0 ? 'ICMP' : ''];
+  return signs.filter((sign) => sign !== '').join(' ');
+}
 
 /** SIGKILL to a VM's qemu while one of its requests hangs. */
 async function killWhileItHangs(host: HostHandle, uuid: string): Promise<number> {

@@ -8,6 +8,8 @@ import { Vms } from '../vms.js';
 /** One promise of the lab, and how it is put to the test. */
 export interface LabPromise {
   readonly name: string;
+  /** A fault that not every machine can have. */
+  readonly needs?: string;
   /** @throws anything if the promise is not kept */
   check(lab: Lab): Promise<void>;
 }

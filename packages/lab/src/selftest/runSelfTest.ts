@@ -8,6 +8,7 @@ import { faultPromises } from './faults.js';
 import { hostPromises } from './hosts.js';
 import { labPromises } from './labs.js';
 import { powerPromises } from './powerDevice.js';
+import { whyNoFault } from '../faultNeeds.js';
 import type { LabPromise } from './kit.js';
 
 export const promiseLimitMs = 120_000;
@@ -31,8 +32,15 @@ export async function runSelfTest({ only, say }: SelfTestOptions): Promise<boole
   const chosen = allPromises.filter((promise) => promise.name.includes(only));
   const lab = await startTestLab();
   let broken = 0;
+  let leftOut = 0;
   try {
     for (const promise of chosen) {
+      const why = whyLeftOut(promise);
+      if (why !== undefined) {
+        say(`left out ${promise.name}: ${why}`);
+        leftOut++;
+        continue;
+      }
       const begun = performance.now();
       const problem = await problemWith(promise, lab);
       const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
@@ -45,8 +53,15 @@ export async function runSelfTest({ only, say }: SelfTestOptions): Promise<boole
   } finally {
     await endTestLab(lab);
   }
-  say(`${chosen.length - broken} of ${chosen.length} promises are kept.`);
+  const checked = chosen.length - leftOut;
+  const besides = leftOut === 0 ? '' : ` ${leftOut} left out.`;
+  say(`${checked - broken} of ${checked} promises are kept.${besides}`);
   return broken === 0 && chosen.length > 0;
+}
+
+/** Why a promise can't be checked on this machine; undefined: it can. */
+export function whyLeftOut({ needs }: LabPromise): string | undefined {
+  return needs === undefined ? undefined : whyNoFault(needs);
 }
 
 /** Three hosts in a directory of their own, ending with this process. */

@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { BadAnswerError, DomainError, RemoteError, TransportError } from '@fenceline/protocol';
+import {
+  BadAnswerError,
+  DomainError,
+  FenceAnswer,
+  FenceVerdict,
+  RemoteError,
+  TransportError,
+} from '@fenceline/protocol';
 import type { PeerEvidence } from '../messages/types.js';
-import { afterEvidence, afterFailure } from './peerAnswer.js';
+import { afterEvidence, afterFailure, evidenceOf } from './peerAnswer.js';
 
 const said = (change: Partial<PeerEvidence>): PeerEvidence => ({
   peerHostUuid: 'p',
@@ -27,6 +34,26 @@ describe('after an answer', () => {
   ])('%s: %j: %s (%s)', (_rule, change, step, _why) => {
     expect(afterEvidence(said(change))).toBe(step);
   });
+});
+
+test.each([
+  ['nobody', [], ''],
+  [
+    'one, on two disks',
+    [[7, 'qemu-img'] as const, [7, 'qemu-img'] as const],
+    ' (qemu-img with pid 7)',
+  ],
+  ['the kernel', [[0, 'loop3'] as const], ' (the kernel for loop3)'],
+  ['a name that is not plain', [[7, 'x\u001b[2J'] as const], ' (a program with pid 7)'],
+  [
+    'many',
+    [1, 2, 3, 4, 5, 6].map((pid) => [pid, 'dd'] as const),
+    ' (dd with pid 1, dd with pid 2, dd with pid 3, dd with pid 4 and 2 more)',
+  ],
+])('F20a: who else writes to a disk is named to people: %s', (_who, writers, named) => {
+  const otherWriters = writers.map(([pid, comm], i) => ({ pid, comm, source: `/disk${i}` }));
+  const verdict = Object.assign(new FenceVerdict(), { detail: 'somebody writes', otherWriters });
+  expect(evidenceOf('p', new FenceAnswer(), verdict).detail).toBe(`somebody writes${named}`);
 });
 
 describe('after a call that failed', () => {

@@ -81,6 +81,21 @@ export function evidenceOf(
     ...(answer.bootId === undefined ? {} : { bootId: answer.bootId }),
     ...(answer.pidNamespace === undefined ? {} : { pidNamespace: answer.pidNamespace }),
     ...(verdict.barrier === undefined ? {} : { barrier: verdict.barrier }),
-    ...(verdict.detail === undefined ? {} : { detail: verdict.detail }),
+    ...(verdict.detail === undefined ? {} : { detail: `${verdict.detail}${writersOf(verdict)}` }),
   };
+}
+
+/** Names of programs can be anything; only plain ones are shown. */
+const PLAIN = /^[\w.-]{1,32}$/;
+const MAX_NAMED = 4;
+
+/** F20a: who else writes, for the person who has to end it. Number 0 is the kernel, for a device. */
+function writersOf({ otherWriters }: Pick<FenceVerdict, 'otherWriters'>): string {
+  const all = otherWriters.map(({ pid, comm }) => {
+    const name = PLAIN.test(comm) ? comm : 'a program';
+    return pid === 0 ? `the kernel for ${name}` : `${name} with pid ${pid}`;
+  });
+  const named = [...new Set(all)];
+  const more = named.length > MAX_NAMED ? ` and ${named.length - MAX_NAMED} more` : '';
+  return named.length === 0 ? '' : ` (${named.slice(0, MAX_NAMED).join(', ')}${more})`;
 }
