@@ -13,6 +13,7 @@ import {
   readinessExtensions,
   type FencingReadiness,
 } from './fencing/readiness.js';
+import { dropRefusedPower } from './fencing/refusedPower.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
@@ -113,6 +114,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     ledger,
     start: async () => {
       await tellSinglePolicies(ports);
+      await dropRefusedPower(ports);
       protection.start();
       await hosts.start(listener);
       readiness.start();

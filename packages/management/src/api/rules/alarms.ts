@@ -128,7 +128,7 @@ function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
       kind: 'power.unverified',
       text:
         `the power device${powerLevels.length === 1 ? '' : ` of level ${level}`} of ` +
-        `${name} was never seen to switch it`,
+        `${name} is not proven to switch it`,
       hostUuid: uuid,
     }));
 }
