@@ -132,6 +132,18 @@ const work: Record<string, Column[]> = {
     ['previousDigest', 'text'],
     ['digest', 'text'],
   ],
+  starts: [
+    ['sequence', 'integer', 'primary'],
+    ['taskUuid', 'text', 'null'],
+    ['vmUuid', 'text'],
+    ['epoch', 'integer'],
+    ['hostUuid', 'text'],
+    ['bootId', 'text'],
+    ['openedAt', 'text'],
+    ['standsOn', 'text'],
+    ['previousDigest', 'text'],
+    ['digest', 'text'],
+  ],
   haTasks: [
     ['uuid', 'text', 'primary'],
     ['vmUuid', 'text'],
@@ -225,6 +237,7 @@ async function first(db: Kysely<Database>): Promise<void> {
   await unique('settings_key', 'settings ("clusterUuid", "name")');
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
   await unique('order_tokens', '"orderTokens" ("token")');
+  await unique('starts_run', 'starts ("vmUuid", "epoch")');
   await unique('proofs_uuid', 'proofs ("uuid")');
   await unique('clusters_name', 'clusters ("name")');
   await unique('hosts_name', 'hosts ("clusterUuid", "name")');
