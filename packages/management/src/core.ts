@@ -13,6 +13,7 @@ import {
   readinessExtensions,
   type FencingReadiness,
 } from './fencing/readiness.js';
+import { dropRefusedPower } from './fencing/refusedPower.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
@@ -39,6 +40,7 @@ import type { Store } from './store/store.js';
 import type { Events } from './telemetry/events.js';
 import { makeHostProtection, type HostProtection } from './vms/hostProtection.js';
 import { makeVmInventory } from './vms/inventory.js';
+import { makeChainWatch } from './vms/runs/chainWatch.js';
 import { makeLedger, type Ledger } from './vms/runs/ledger.js';
 import { makeRunWatch } from './vms/runWatch.js';
 import { makeVmsService } from './vms/service.js';
@@ -101,6 +103,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const { listener } = ha;
   handleMessages(bus, { fencing, ha });
   const watchingSinceMs = clock.monotonicMs();
+  const chain = makeChainWatch(ports);
   return {
     services: {
       hosts: hosts.inventory,
@@ -108,18 +111,22 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       tasks: makeTasksService({ tasks, dispatch, ledger, events }),
       confirmDead: makeConfirmDeadService({ ...base, ledger, dispatch, watchingSinceMs }),
       seen: readiness.seen,
+      chain,
     },
     events,
     ledger,
     start: async () => {
       await tellSinglePolicies(ports);
+      await dropRefusedPower(ports);
       protection.start();
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
+      chain.start();
     },
     stop: async () => {
       dispatch.stop();
+      await chain.stop();
       await readiness.stop();
       await protection.stop();
       await hosts.stop();

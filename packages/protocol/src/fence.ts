@@ -13,6 +13,7 @@ import {
   Min,
   MinLength,
 } from 'class-validator';
+import { DiskSource, HostKeys } from './agentText.js';
 import { SealedCredential } from './credential.js';
 import { Rsp } from './envelope.js';
 import {
@@ -93,7 +94,7 @@ export type FenceStage = (typeof FENCE_STAGES)[number];
 /** A writable disk of a VM: kind and source as qemu opens it (a path, a pool/image, a url). */
 export class DiskRef {
   @IsIn(DISK_KINDS) kind = required<DiskKind>();
-  @IsString() @MinLength(1) @MaxLength(1_024) source = '';
+  @DiskSource() source = '';
 }
 
 /** Another host that the peer must reach at the moment at which it calls the suspect unreachable. */
@@ -120,11 +121,7 @@ export class FenceTarget {
   @IsArray() @ArrayMaxSize(16) @Address({ each: true }) targetAddresses: string[] = [];
   @Port() targetAgentPort = 7070;
   /** Pinned host keys, `ssh-ed25519 AAAA…`. */
-  @IsArray()
-  @ArrayMaxSize(16)
-  @IsString({ each: true })
-  @MaxLength(2_048, { each: true })
-  targetHostKeys: string[] = [];
+  @HostKeys() targetHostKeys: string[] = [];
   /** Siblings on the same net, as the positive control of F23. */
   @List(() => ControlHost, 16) controls: ControlHost[] = [];
   @Port() targetHostSshPort = 22;

@@ -7,11 +7,10 @@ import {
   IsIn,
   IsInt,
   IsNumber,
-  IsString,
   Matches,
-  MaxLength,
   Min,
 } from 'class-validator';
+import { HostKeys } from './agentText.js';
 import { Rsp } from './envelope.js';
 import { ORDER_TOKEN, USER_NAME } from './fence.js';
 import { Address, List, Optional, Port, required, Text, Uuid } from './rules.js';
@@ -36,12 +35,7 @@ export class FenceNeighbour {
   @Port() sshPort = 22;
   @Matches(USER_NAME, { message: '$property must be a user name' }) username = 'root';
   /** Pinned host keys, `ssh-ed25519 AAAA…`. */
-  @IsArray()
-  @ArrayMinSize(1)
-  @ArrayMaxSize(16)
-  @IsString({ each: true })
-  @MaxLength(2_048, { each: true })
-  hostKeys: string[] = [];
+  @ArrayMinSize(1) @HostKeys() hostKeys: string[] = [];
   /** TCP port of its door; absent: it has none. */
   @Optional() @Port() doorPort?: number;
 }

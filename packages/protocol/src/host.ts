@@ -5,23 +5,20 @@ import {
   IsIn,
   IsInt,
   IsString,
-  Matches,
   Max,
   MaxLength,
   Min,
 } from 'class-validator';
+import { FenceKey, HostKeys } from './agentText.js';
 import { Rsp } from './envelope.js';
 import { Address, Epoch, List, Optional, required, Port, Text, Uuid } from './rules.js';
-
-const FENCE_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
 
 /** A sibling whose fence key a host lets in. */
 export class SiblingKey {
   @Uuid() hostUuid = '';
   /** The sibling's addresses: the key is accepted from these only (F29). */
   @IsArray() @ArrayMaxSize(16) @Address({ each: true }) addresses: string[] = [];
-  @Matches(FENCE_KEY, { message: '$property must be an ssh-ed25519 public key' })
-  fencePublicKey = '';
+  @FenceKey() fencePublicKey = '';
 }
 
 /** The highest epoch of one VM that the server ever sent to this host, from its ledger of runs. */
@@ -51,10 +48,10 @@ export class ConnectHostRsp extends Rsp {
   @Text(64) agentInstance = '';
   @Text(32) agentVersion = '';
   @Text(64) bootId = '';
-  /** This host's own fence key, public half. */
-  @Text(512) fencePublicKey = '';
-  /** Its sshd's host keys, `type base64`, to be pinned. */
-  @IsArray() @IsString({ each: true }) sshHostKeys: string[] = [];
+  /** This host's own fence key, public half; its siblings are sent it. */
+  @FenceKey() fencePublicKey = '';
+  /** Its sshd's host keys, `type base64`, to be pinned; whoever is to fence it is sent them. */
+  @HostKeys() sshHostKeys: string[] = [];
   @IsArray() @Address({ each: true }) addresses: string[] = [];
   /** False: this host has no record of its past, and refuses starts until `runs` came (F11). */
   @Optional() @IsBoolean() seeded?: boolean;
@@ -72,16 +69,14 @@ export type FenceKeyStep = (typeof FENCE_KEY_STEPS)[number];
 export class FenceKeyCmd {
   @IsIn(FENCE_KEY_STEPS) step = required<FenceKeyStep>();
   /** To switch to: the prepared key, so that a lost answer can't make it another one. */
-  @Optional()
-  @Matches(FENCE_KEY, { message: '$property must be an ssh-ed25519 public key' })
-  fencePublicKey?: string;
+  @Optional() @FenceKey() fencePublicKey?: string;
 }
 
 export class FenceKeyRsp extends Rsp {
   /** The key in use. */
-  @Text(512) fencePublicKey = required<string>();
+  @FenceKey() fencePublicKey = required<string>();
   /** The key that is to follow. */
-  @Optional() @Text(512) nextFencePublicKey?: string;
+  @Optional() @FenceKey() nextFencePublicKey?: string;
 }
 
 /** `POST /host/echo`: does an agent answer here? */
@@ -118,7 +113,7 @@ export class FactsRsp extends Rsp {
   /** /dev/kvm can be opened. Not enough to say that guests run: see `host.allowEmulation`. */
   @IsBoolean() kvmDevice = false;
   @IsArray() @Address({ each: true }) addresses: string[] = [];
-  @IsArray() @IsString({ each: true }) sshHostKeys: string[] = [];
+  @HostKeys() sshHostKeys: string[] = [];
 }
 
 export class CapacityCmd {}

@@ -1,4 +1,5 @@
 export * from './agentRoutes.js';
+export * from './agentText.js';
 export * from './api/access.js';
 export * from './api/apiRoutes.js';
 export * from './api/clusters.js';

@@ -45,11 +45,21 @@ export function dashed(uuid: string): string {
     .join('-');
 }
 
-/** A uuid, dashed or 32 hex. */
+/**
+ * A uuid, dashed or 32 hex; read as its one spelling.
+ * safety: what is one VM for a host must be one VM for whoever compares, stores and fences.
+ */
 export const Uuid = (options: { each?: boolean } = {}): PropertyRule =>
   applyDecorators(
+    Transform(({ value }: { value: unknown }) =>
+      Array.isArray(value) ? value.map(oneSpelling) : oneSpelling(value),
+    ),
     Matches(UUID, { message: '$property must be a uuid (dashed or 32 hex digits)', ...options }),
   );
+
+function oneSpelling(value: unknown): unknown {
+  return isUuid(value) ? dashed(value) : value;
+}
 
 /** An IPv4 or IPv6 address or a host name. */
 export const Address = (options: { each?: boolean } = {}): PropertyRule =>

@@ -1,4 +1,5 @@
 import { IsBoolean, IsIn, IsInt, IsString, Max, MaxLength, Min, MinLength } from 'class-validator';
+import { Mark } from './agentText.js';
 import { Rsp } from './envelope.js';
 import { DiskRef, FenceAnswer, FenceVerdict } from './fence.js';
 import { Epoch, List, Nullable, Optional, Part, required, Text, Uuid } from './rules.js';
@@ -22,7 +23,7 @@ export class VmSeen {
   @Text(256) name = '';
   @IsIn(VM_STATES) state: VmState = 'Unknown';
   /** Epoch of the running qemu by its mark; null if it bears none or nothing runs. */
-  @Nullable() @IsInt() epoch: number | null = null;
+  @Nullable() @Mark() epoch: number | null = null;
   @Nullable() @IsInt() pid: number | null = null;
   @Nullable() @IsInt() startTime: number | null = null;
   @IsBoolean() knownToLibvirt = false;
@@ -118,5 +119,5 @@ export class VmDomainRsp extends Rsp {
   @IsInt() @Min(1) cpus = required<number>();
   /** Writable disks, as qemu opens them. */
   @List(() => DiskRef, 64) disks = required<DiskRef[]>();
-  @IsString() @MaxLength(262_144) domainXml = '';
+  @IsString() @MinLength(1) @MaxLength(262_144) domainXml = '';
 }

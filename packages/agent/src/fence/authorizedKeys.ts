@@ -1,10 +1,9 @@
-import { dashed, isAddress, type SiblingKey } from '@fenceline/protocol';
+import { dashed, isAddress, isFenceKey, type SiblingKey } from '@fenceline/protocol';
 import { forcedCommand, type ProgramSettings } from './programCommand.js';
 
 /** Marks an entry as ours; the uuid behind it names the sibling. */
 const COMMENT = 'fenceline:';
 const OWN_ENTRY = new RegExp(`\\s${COMMENT}[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\\s*$`);
-const PUBLIC_KEY = /^ssh-ed25519 [A-Za-z0-9+/]{43,200}={0,2}$/;
 
 /**
  * The text of authorized_keys with exactly these siblings in it (F29): entries of ours that are not
@@ -26,7 +25,7 @@ export function renderAuthorizedKeys(
 
 function entryFor(sibling: SiblingKey, command: string): string {
   const uuid = dashed(sibling.hostUuid);
-  if (!PUBLIC_KEY.test(sibling.fencePublicKey))
+  if (!isFenceKey(sibling.fencePublicKey))
     throw new Error(`the fence key of ${uuid} is not one ssh-ed25519 key`);
   const from = sibling.addresses;
   if (!from.every(isAddress)) throw new Error(`an address of ${uuid} is not one`);

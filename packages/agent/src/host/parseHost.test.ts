@@ -25,6 +25,7 @@ test('host keys lose their comment; private keys and other text are none', () =>
   expect(parseHostKey('ssh-ed25519 AAAAC3Nz root@h1\n')).toBe('ssh-ed25519 AAAAC3Nz');
   expect(parseHostKey('ecdsa-sha2-nistp256 AAAA=')).toBe('ecdsa-sha2-nistp256 AAAA=');
   expect(parseHostKey('-----BEGIN OPENSSH PRIVATE KEY-----')).toBeUndefined();
+  expect(parseHostKey(`ssh-rsa ${'A'.repeat(2_041)}`)).toBeUndefined();
 });
 
 test('addresses that others can use', () => {

@@ -1,3 +1,5 @@
+import { MAX_HOST_KEY_CHARS } from '@fenceline/protocol';
+
 /** Model and flags from `/proc/cpuinfo`. */
 export function parseCpuInfo(text: string): { cpuModel: string; cpuVirtualization: boolean } {
   const model = /^(?:model name|Model|cpu model)\s*:\s*(.+)$/m.exec(text)?.[1]?.trim() ?? '';
@@ -22,10 +24,11 @@ function mebibytes(text: string, name: string): number {
   return Math.floor(Number(kibibytes) / 1_024);
 }
 
-/** `type base64` from the text of a `ssh_host_*_key.pub`; undefined if it is none. */
+/** `type base64` from the text of a `ssh_host_*_key.pub`; undefined if none that others can be sent. */
 export function parseHostKey(text: string): string | undefined {
   const found = /^((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})(?:\s|$)/.exec(text.trim());
-  return found === null ? undefined : `${found[1]} ${found[2]}`;
+  const key = found === null ? undefined : `${found[1]} ${found[2]}`;
+  return key !== undefined && key.length <= MAX_HOST_KEY_CHARS ? key : undefined;
 }
 
 /** The number of `pid:[4026531836]`. */

@@ -62,6 +62,7 @@ test.each([
   [['-uuid', `${VM}0`], 'a longer id'],
   [['-fw_cfg', 'name=opt/org.fenceline/runner,string=1'], 'a longer mark'],
   [['-fw_cfg', 'name=opt/org.fenceline/run,string=-1'], 'no number'],
+  [['-fw_cfg', `name=opt/org.fenceline/run,string=${2 ** 47 + 1}`], 'no epoch that others take'],
 ] as const)('F20: %j says nothing: %s', (args, _why) => {
   expect(parseQemuArguments([...args])).toEqual({
     vmUuid: undefined,

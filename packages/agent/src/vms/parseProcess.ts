@@ -1,4 +1,4 @@
-import { dashed, isUuid } from '@fenceline/protocol';
+import { dashed, isUuid, MAX_MARK } from '@fenceline/protocol';
 import { RUN_MARK } from '../libvirt/domainXml.js';
 
 /** What `/proc/PID/stat` says about a process. */
@@ -80,7 +80,8 @@ function epochOf(value: string): number | undefined {
   const parts = splitOptions(value);
   if (!parts.includes(`name=${RUN_MARK}`) && parts[0] !== RUN_MARK) return undefined;
   const text = parts.find((part) => part.startsWith('string='))?.slice('string='.length) ?? '';
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  // Nothing that Fenceline ever wrote, and no epoch that could be told to others.
+  return /^\d{1,15}$/.test(text) && Number(text) <= MAX_MARK ? Number(text) : undefined;
 }
 
 /** qemu's option lists: a comma separates, two are one literal comma. */

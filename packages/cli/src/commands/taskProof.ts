@@ -22,7 +22,7 @@ export function addProofCommand(
     options: [
       ['--out <file>', 'write everything that shows why the start was allowed'],
       ['--verify [file]', 'check it here: every digest, the chain, and the evidence itself'],
-      ['--anchor <digest>', 'a digest of the chain that was noted at another place'],
+      ['--anchor <digest>', 'a digest of the chain, noted at another place at that start or later'],
     ],
     offline: ([task], { verify }) => task === undefined && typeof verify === 'string',
     run: async (session, words, flags) => {
@@ -85,7 +85,7 @@ function tellVerified(session: Session, json: unknown, anchor: string | undefine
   const { problems, bundle } = verifyBundle(json, anchor);
   const valid = problems.length === 0;
   session.show({ valid, problems }, () =>
-    valid && bundle !== undefined ? verifiedLines(bundle, session.paint) : [],
+    valid && bundle !== undefined ? verifiedLines(bundle, anchor !== undefined, session.paint) : [],
   );
   if (!valid)
     throw new WorkError(

@@ -1,4 +1,4 @@
-import { digestOf, type ChainLink, type ProofBody } from './chain.js';
+import { digestOf, type ChainLink, type ProofBody, type StandsOn } from './chain.js';
 
 export const BUNDLE_FORMAT = 'fenceline-proof-bundle';
 export const BUNDLE_VERSION = 1;
@@ -24,6 +24,17 @@ export interface BundleRun {
   proofUuid: string | null;
 }
 
+/** A start as the chain holds it, at its place. */
+export interface BundleStart {
+  epoch: number;
+  hostUuid: string;
+  bootId: string;
+  openedAt: string;
+  sequence: number;
+  previousDigest: string;
+  digest: string;
+}
+
 /** Everything that shows why one HA task was allowed to start its VM. */
 export interface BundleContent {
   format: string;
@@ -43,14 +54,14 @@ export interface BundleContent {
     endedAt: string | null;
   };
   /** The last run that this task was granted; null: none. */
-  start: Pick<BundleRun, 'epoch' | 'hostUuid' | 'bootId' | 'openedAt'> | null;
+  start: BundleStart | null;
   /** Every run of the VM before that one; where there is none, all of its runs. */
   runs: readonly BundleRun[];
-  /** Older runs than these, which a bundle has no room for. */
-  runsLeftOut: number;
+  /** Older runs than these, which a bundle has no room for: what closed them, by digest alone. */
+  leftOut: readonly StandsOn[];
   /** The proofs that closed these runs. */
   proofs: readonly BundleProof[];
-  /** The chain without gaps, from the first of these proofs on. */
+  /** The chain without gaps, from the first of these proofs on, or from the start. */
   links: readonly ChainLink[];
   /** The last of these links: the newest proof of all, unless there are thousands after it. */
   head: { sequence: number; digest: string };

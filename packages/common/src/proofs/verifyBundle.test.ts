@@ -40,7 +40,10 @@ describe('a bundle as it was exported', () => {
 
   test('is tied to a digest that was noted elsewhere', () => {
     const bundle = validBundle();
-    expect(problemsOf(bundle, bundle.links[2]?.digest)).toEqual([]);
+    expect(problemsOf(bundle, bundle.start?.digest)).toEqual([]);
+    expect(problemsOf(bundle, bundle.links[2]?.digest)).toEqual([
+      expect.stringContaining('older than the start'),
+    ]);
     expect(problemsOf(bundle, bundle.head.digest.toUpperCase())).toEqual([]);
     expect(problemsOf(bundle, '0'.repeat(64))).toEqual([
       expect.stringContaining('does not pass through the anchor'),
@@ -211,6 +214,74 @@ describe('what permits no start', () => {
     ['another head', ({ head }) => ({ head: { ...head, sequence: 99 } }), 'is not the last link'],
   ])('%s', (_name, change, problem) => {
     expect(resealed(change)).toContain(problem);
+  });
+});
+
+describe('whoever has the file, and makes its digests anew, is found by the anchor', () => {
+  const without =
+    (...epochs: number[]) =>
+    (bundle: ProofBundle): Partial<ProofBundle> => {
+      const runs = bundle.runs.filter(({ epoch }) => !epochs.includes(epoch));
+      const left = new Set(runs.map(({ proofUuid }) => proofUuid));
+      const proofs = bundle.proofs.filter(({ uuid }) => left.has(uuid));
+      const from = proofs[0]?.sequence ?? bundle.start?.sequence ?? 0;
+      return { runs, proofs, links: bundle.links.filter(({ sequence }) => sequence >= from) };
+    };
+  const start = (change: Partial<NonNullable<ProofBundle['start']>>) => (bundle: ProofBundle) => ({
+    start: bundle.start && { ...bundle.start, ...change },
+  });
+  const nothing = (bundle: ProofBundle): Partial<ProofBundle> => ({
+    ...without(1, 2, 3, 4, 5, 6)(bundle),
+  });
+  const digestsOnly = ({ runs, proofs }: ProofBundle) =>
+    runs.map(({ epoch }, i) => ({ epoch, proofDigest: proofs[i]?.digest ?? '' }));
+
+  test.each<[string, (bundle: ProofBundle) => Partial<ProofBundle>, string]>([
+    ['a run cut out', without(3), 'stood on other runs'],
+    ['the oldest run cut out', without(1), 'stood on other runs'],
+    ['the newest run cut out', without(6), 'stood on other runs'],
+    ['every run cut out', nothing, 'stood on other runs'],
+    [
+      'every run left out',
+      (bundle) => ({ ...nothing(bundle), leftOut: digestsOnly(bundle) }),
+      'no run is shown',
+    ],
+    ['a later start', start({ epoch: 12 }), 'is not the one of the chain'],
+    ['another host', start({ hostUuid: 'h9' }), 'is not the one of the chain'],
+    [
+      'another time',
+      start({ openedAt: '2026-01-01T00:00:29.000Z' }),
+      'is not the one of the chain',
+    ],
+    ['another place', start({ sequence: 8 }), 'is not the one of the chain'],
+    ['no place', start({ sequence: 99 }), 'start: is not part of the chain'],
+    [
+      'another task',
+      ({ task }) => ({ task: { ...task, uuid: 'b9' } }),
+      'is not the one of the chain',
+    ],
+    [
+      'a run more among those that are left out',
+      () => ({ leftOut: [{ epoch: 0, proofDigest: '0'.repeat(64) }] }),
+      'stood on other runs',
+    ],
+  ])('%s', (_name, change, problem) => {
+    const bundle = validBundle();
+    const { digests: _, ...content } = { ...bundle, ...change(bundle) };
+    expect(problemsOf(sealBundle(content), bundle.head.digest).join('\n')).toContain(problem);
+  });
+
+  test('older runs by digest alone: the start names them, so none can be cut out', () => {
+    const bundle = validBundle();
+    const { digests: _, ...content } = {
+      ...bundle,
+      ...without(1, 2)(bundle),
+      leftOut: digestsOnly(bundle).slice(0, 2),
+    };
+    const sealed = sealBundle(content);
+    expect(problemsOf(sealed, bundle.head.digest)).toEqual([]);
+    const cut = sealBundle({ ...content, leftOut: content.leftOut.slice(1) });
+    expect(problemsOf(cut, bundle.head.digest).join('\n')).toContain('stood on other runs');
   });
 });
 

@@ -8,7 +8,13 @@ import {
   type BundleRun,
   type ProofBundle,
 } from './bundle.js';
-import { bodyDigestOf, linkDigestOf } from './chain.js';
+import {
+  bodyDigestOf,
+  linkDigestOf,
+  standsOnDigest,
+  startDigestOf,
+  type StandsOn,
+} from './chain.js';
 import { rejudgeProblem } from './rejudgeRules.js';
 
 export interface Verified {
@@ -20,9 +26,12 @@ export interface Verified {
 
 /**
  * Checks a bundle from nothing but itself: every digest, the chain, each proof's own evidence by
- * the rules that make proofs, and that together they permit the start that it tells of.
+ * the rules that make proofs, that the start stands in the chain on exactly these runs and proofs,
+ * and that they permit it. Without an anchor all of it may have been made anew; of runs that were
+ * left out only the digests are shown.
  * @param bundle JSON as it was read; nothing of it is trusted.
- * @param anchor a digest of the chain that somebody noted at another place; must be part of it.
+ * @param anchor a digest of the chain that somebody noted at another place, when the start was
+ *   granted or later; must be part of it.
  */
 export function verifyBundle(bundle: unknown, anchor?: string): Verified {
   try {
@@ -44,11 +53,12 @@ export function verifyBundle(bundle: unknown, anchor?: string): Verified {
 
 function formProblem(bundle: unknown): string | undefined {
   if (typeof bundle !== 'object' || bundle === null) return 'this is no proof bundle';
-  const { format, version, task, runs, proofs, links, digests } = bundle as Partial<ProofBundle>;
+  const { format, version, task, runs, leftOut, proofs, links, digests } =
+    bundle as Partial<ProofBundle>;
   if (format !== BUNDLE_FORMAT) return `format: this is no ${BUNDLE_FORMAT}`;
   if (version !== BUNDLE_VERSION) return `version: must be ${BUNDLE_VERSION}`;
   const whole =
-    [runs, proofs, links].every((part) => Array.isArray(part)) &&
+    [runs, leftOut, proofs, links].every((part) => Array.isArray(part)) &&
     [task, digests].every((part) => typeof part === 'object' && part !== null);
   return whole ? undefined : 'a part of the bundle is missing';
 }
@@ -67,9 +77,11 @@ function digestProblems(bundle: ProofBundle): string[] {
   ];
 }
 
-function chainProblems({ links, proofs, head }: ProofBundle, anchor?: string): string[] {
+function chainProblems(bundle: ProofBundle, anchor?: string): string[] {
+  const { links, proofs, start, head } = bundle;
   const problems: string[] = [];
-  const first = proofs.find(({ sequence }) => sequence === links[0]?.sequence);
+  const places = start === null ? proofs : [...proofs, start];
+  const first = places.find(({ sequence }) => sequence === links[0]?.sequence);
   if (links.length > 0 && first === undefined)
     problems.push('links: the chain does not begin with a proof of this bundle');
   let previous = first?.previousDigest ?? '';
@@ -85,9 +97,57 @@ function chainProblems({ links, proofs, head }: ProofBundle, anchor?: string): s
   const last = links.at(-1);
   if (last !== undefined && (head.sequence !== last.sequence || head.digest !== last.digest))
     problems.push('head: is not the last link of the chain');
-  if (anchor !== undefined && !links.some(({ digest }) => digest === anchor.toLowerCase()))
-    problems.push(`the chain does not pass through the anchor ${anchor}`);
-  return problems;
+  return [
+    ...problems,
+    ...startPlaceProblems(bundle, first?.previousDigest),
+    ...anchorProblems(bundle, anchor),
+  ];
+}
+
+/** The start is what stands at its place: with exactly these earlier runs, and no other. */
+function startPlaceProblems({ task, start, links, ...rest }: ProofBundle, before = ''): string[] {
+  if (start === null) return [];
+  const at = links.findIndex(({ sequence }) => sequence === start.sequence);
+  const link = links[at];
+  if (link === undefined) return ['start: is not part of the chain'];
+  const standsOn = standsOnDigest(standsOnOf(rest));
+  const { uuid: taskUuid, vmUuid } = task;
+  const previous = links[at - 1]?.digest ?? before;
+  return [
+    ...(startDigestOf({ ...start, taskUuid, vmUuid, standsOn }) === link.bodyDigest
+      ? []
+      : ['start: is not the one of the chain, or it stood on other runs and proofs than these']),
+    ...(start.digest === link.digest ? [] : ['start: digest: is not that of the chain']),
+    ...(start.previousDigest === previous
+      ? []
+      : ['start: previousDigest: is not that of the chain']),
+  ];
+}
+
+/** What this bundle says that closed the earlier runs. */
+function standsOnOf({
+  runs,
+  proofs,
+  leftOut,
+}: Pick<ProofBundle, 'runs' | 'proofs' | 'leftOut'>): StandsOn[] {
+  const digests = new Map(proofs.map(({ uuid, digest }) => [uuid, digest]));
+  const shown = runs.map(({ epoch, proofUuid }) => ({
+    epoch,
+    proofDigest: digests.get(proofUuid ?? '') ?? '',
+  }));
+  return [...leftOut, ...shown];
+}
+
+/** safety: what stands after an anchor may have been made anew by whoever has the file. */
+function anchorProblems({ links, start }: ProofBundle, anchor?: string): string[] {
+  if (anchor === undefined) return [];
+  const at = links.find(({ digest }) => digest === anchor.toLowerCase());
+  if (at === undefined) return [`the chain does not pass through the anchor ${anchor}`];
+  if (start === null || at.sequence >= start.sequence) return [];
+  return [
+    `the anchor ${anchor} is older than the start: it shows nothing of what came after place ` +
+      `${at.sequence}; a digest is needed that was noted at the start or later`,
+  ];
 }
 
 /** The proof at a link's place is the one that the link was made of. */
@@ -120,7 +180,7 @@ function proofProblems(proof: BundleProof): string[] {
 
 /** Was the start allowed by these proofs, each of them in force when it was granted? */
 function startProblems(bundle: ProofBundle): string[] {
-  const { start, runs, proofs, links, runsLeftOut } = bundle;
+  const { start, runs, proofs, links, leftOut } = bundle;
   const problems = runs.flatMap((run) => runProblems(run, bundle));
   const closing = new Set(runs.map(({ proofUuid }) => proofUuid));
   for (const { sequence, uuid } of proofs) {
@@ -128,13 +188,18 @@ function startProblems(bundle: ProofBundle): string[] {
     if (!links.some((link) => link.sequence === sequence))
       problems.push(`proof ${sequence}: is not part of the chain`);
   }
-  for (const run of runs)
-    if (runs.filter(({ epoch }) => epoch === run.epoch).length > 1)
-      problems.push(`run ${run.epoch}: stands here twice`);
-  if (!(Number.isInteger(runsLeftOut) && runsLeftOut >= 0))
-    problems.push('runsLeftOut: must be a count');
+  const epochs = [...leftOut, ...runs].map(({ epoch }) => epoch);
+  const seen = new Set<number>();
+  for (const epoch of epochs) {
+    if (seen.has(epoch)) problems.push(`run ${epoch}: stands here twice`);
+    seen.add(epoch);
+  }
+  if (leftOut.some((run) => runs.some(({ epoch }) => !(run.epoch < epoch))))
+    problems.push('leftOut: only the oldest runs can be left out');
+  if (runs.length === 0 && leftOut.length > 0)
+    problems.push('leftOut: no run is shown, so nothing of what the start stood on is');
   if (start === null) problems.push('start: the task was granted no start, so nothing permits one');
-  else if (runs.some(({ epoch }) => !(epoch < start.epoch)))
+  else if (epochs.some((epoch) => !(epoch < start.epoch)))
     problems.push('start: its epoch is not above that of every other run');
   return problems;
 }
@@ -154,6 +219,8 @@ function runProblems(run: BundleRun, { task, start, proofs }: ProofBundle): stri
   if (proof.voidedReason !== null)
     problems.push(`proof ${proof.sequence}: is void: ${proof.voidedReason}`);
   if (start === null) return problems;
+  if (!(proof.sequence < start.sequence))
+    problems.push(`proof ${proof.sequence}: stands after the start in the chain`);
   if (proof.createdAt > start.openedAt)
     problems.push(`proof ${proof.sequence}: createdAt: it was made after the start was granted`);
   if (proof.expiresAt !== null && proof.expiresAt <= start.openedAt)

@@ -4,6 +4,8 @@ import {
   bodyDigestOf,
   CHAIN_START,
   linkDigestOf,
+  standsOnDigest,
+  startDigestOf,
   type ChainLink,
   type ProofBody,
 } from '../proofs/chain.js';
@@ -136,12 +138,21 @@ export function chained(
   return { proofs, links };
 }
 
-/** A bundle that permits the start of run 7, from proofs of every kind and one of another VM. */
+/** A bundle that permits the start of run 7, from proofs of every kind; after it one of another VM. */
 export function validBundle(bodies: readonly ProofBody[] = proofBodies()): ProofBundle {
+  const { proofs, links } = chained(bodies);
+  const sequence = proofs.length + 1;
+  const previousDigest = links.at(-1)?.digest ?? CHAIN_START;
+  const run = { epoch: 7, hostUuid: id('3'), bootId: 'boot-3', openedAt: at(30) };
+  const standsOn = standsOnDigest(
+    proofs.map(({ epoch, digest: proofDigest }) => ({ epoch, proofDigest })),
+  );
+  const bodyDigest = startDigestOf({ ...run, taskUuid: id('b1'), vmUuid: id('a1'), standsOn });
+  const digest = linkDigestOf(sequence, previousDigest, bodyDigest);
   const foreign = { ...proofBodies()[0], uuid: id('d9'), vmUuid: id('a9') } as ProofBody;
-  const whole = chained([...bodies, foreign]);
-  const proofs = whole.proofs.slice(0, bodies.length);
-  const last = whole.links.at(-1) ?? { sequence: 0, digest: CHAIN_START };
+  const after = chained([foreign], { sequence: sequence + 1, previousDigest: digest });
+  const all = [...links, { sequence, bodyDigest, digest }, ...after.links];
+  const last = all.at(-1) ?? { sequence: 0, digest: CHAIN_START };
   const content: BundleContent = {
     format: BUNDLE_FORMAT,
     version: BUNDLE_VERSION,
@@ -158,7 +169,7 @@ export function validBundle(bodies: readonly ProofBody[] = proofBodies()): Proof
       createdAt: at(0),
       endedAt: at(40),
     },
-    start: { epoch: 7, hostUuid: id('3'), bootId: 'boot-3', openedAt: at(30) },
+    start: { ...run, sequence, previousDigest, digest },
     runs: proofs.map(({ epoch, hostUuid, bootId, uuid, createdAt }) => ({
       epoch,
       hostUuid,
@@ -168,9 +179,9 @@ export function validBundle(bodies: readonly ProofBody[] = proofBodies()): Proof
       closedAt: createdAt,
       proofUuid: uuid,
     })),
-    runsLeftOut: 0,
+    leftOut: [],
     proofs,
-    links: whole.links,
+    links: all,
     head: { sequence: last.sequence, digest: last.digest },
   };
   return sealBundle(content);

@@ -17,6 +17,8 @@ export interface ApiServices {
   confirmDead: ConfirmDeadService;
   /** The one part that is only read: it is in memory, not in the store. */
   seen: FencingSeen;
+  /** Why the chain of proofs does not hold, as far as it was followed; undefined: it does. */
+  chain: { problem(): string | undefined };
 }
 
 /** Who asks, as proven by the token; for records such as `operator:<name>`. */

@@ -24,6 +24,8 @@ interface Feed {
   /** What its "off" ends with. */
   fails?: Error;
   during?: () => void;
+  /** More than its plug; stored as if it had been allowed once. */
+  parameters?: Record<string, string>;
 }
 
 /** A host with these outlets, a judgement that allows power, and no sign of life. */
@@ -31,7 +33,7 @@ async function makeWorld(feeds: readonly Feed[]) {
   const clock = new VirtualClock();
   const store = await openMemoryStore();
   const settings = new Settings();
-  for (const [i, { plug, level, verifiedAt = VERIFIED }] of feeds.entries())
+  for (const [i, { plug, level, verifiedAt = VERIFIED, parameters }] of feeds.entries())
     await store.db
       .insertInto('powerDevices')
       .values({
@@ -40,7 +42,7 @@ async function makeWorld(feeds: readonly Feed[]) {
         level,
         position: i + 1,
         agent: `fence_${plug}`,
-        parametersSealed: JSON.stringify({ plug }),
+        parametersSealed: JSON.stringify({ plug, ...parameters }),
         verifiedAt,
       })
       .execute();
@@ -204,6 +206,21 @@ test('powerOff: a level with one device that was never confirmed is never used',
   const none = await makeWorld([{ plug: 'a', level: 1, verifiedAt: null }]);
   expect((await none.prove()).why).toContain('never confirmed');
   expect(none.calls).toEqual([]);
+});
+
+test('powerOff: a stored parameter that makes "off" false is refused at use: no order is given', async () => {
+  const missing = { parameters: { 'missing-as-off': '1' } };
+  const alone = await makeWorld([{ plug: 'a', level: 1, ...missing }]);
+  const { proof, why } = await alone.prove();
+  expect([proof, why]).toEqual([undefined, expect.stringContaining('would read as off')]);
+  expect([alone.calls, await alone.open()]).toEqual([[], []]);
+
+  const second = await makeWorld([
+    { plug: 'a', level: 1, ...missing },
+    { plug: 'b', level: 2 },
+  ]);
+  expect((await second.prove()).proof?.claim.kind).toBe('powerOff');
+  expect(second.calls).toEqual(['b off', 'b?']);
 });
 
 test('powerOff: another channel won meanwhile: a level that was begun ends, the next does not begin', async () => {

@@ -6,8 +6,9 @@ import type { Store } from '../store/store.js';
 import { PowerDeviceError, type PowerDevice } from './powerDevice.js';
 import { makePowerOrders, type PowerOrders } from './powerOrders.js';
 import {
-  isVerified,
+  isUsable,
   powerLevelsOf,
+  setupProblems,
   type PowerLevel,
   type StoredPowerDevice,
 } from './powerTopology.js';
@@ -34,11 +35,11 @@ export interface PowerControl {
   /** Why a host can't be switched off with proof, or undefined. */
   problem(hostUuid: string): Promise<string | undefined>;
   /**
-   * Tries the verified levels in order until every device of one reads off; callers that overlap
+   * Tries the levels that are verified and allowed in order until every device of one reads off; callers that overlap
    * share the orders. A level that was begun is followed to its end.
    * @param wanted asked before each level: false if this caller has no use for it any more.
    * @returns what was read, level by level; the last one is the one that counts.
-   * @throws DomainError if there is no verified level.
+   * @throws DomainError if there is no such level.
    */
   switchOff(hostUuid: string, wanted: () => boolean): Promise<readonly LevelReading[]>;
   /** The host runs under a new boot: whatever was ordered before has happened, or has passed. */
@@ -55,8 +56,10 @@ export function makePowerControl(deps: PowerControlDeps): PowerControl {
     problem: async (hostUuid) => {
       const levels = await powerLevelsOf(deps.store.db, deps.loginVault, hostUuid);
       if (levels.length === 0) return 'the host has no power device';
-      return levels.some(isVerified)
-        ? undefined
+      if (levels.some(isUsable)) return undefined;
+      const refused = levels.flatMap(({ devices }) => devices.flatMap(setupProblems));
+      return refused.length > 0
+        ? `its power device is not used: ${refused.join('; ')}`
         : 'the power device was never confirmed to switch this host (fenceline host power-verify)';
     },
     switchOff: async (hostUuid, wanted) => {
@@ -83,9 +86,7 @@ async function switchOff(
   tools: Tools,
   { hostUuid, wanted }: { hostUuid: string; wanted: () => boolean },
 ): Promise<LevelReading[]> {
-  const levels = (await powerLevelsOf(tools.store.db, tools.loginVault, hostUuid)).filter(
-    isVerified,
-  );
+  const levels = (await powerLevelsOf(tools.store.db, tools.loginVault, hostUuid)).filter(isUsable);
   if (levels.length === 0) throw new DomainError('NOT_FOUND', 'the host has no power device');
   const readings: LevelReading[] = [];
   for (const level of levels) {

@@ -2,6 +2,7 @@ import type { LoginVault } from '../hosts/hostLogins.js';
 import type { Queryable } from '../store/store.js';
 import { fromJson } from '../store/store.js';
 import type { PowerDeviceConfig } from './powerDevice.js';
+import { powerSetupProblems } from './powerSetupRules.js';
 
 /** One power device of a host, as stored. */
 export interface StoredPowerDevice {
@@ -52,7 +53,17 @@ export async function powerLevelsOf(
   }));
 }
 
-/** Every device of it was seen to feed its host: it may be used for proof. */
+/** Why a stored device must not be used: what is allowed may be less than when it was stored. */
+export function setupProblems({ config }: Pick<StoredPowerDevice, 'config'>): string[] {
+  return powerSetupProblems(config.agent, config.parameters);
+}
+
+/** It may be used for proof: verified, and nothing is wrong with any of its devices. */
+export function isUsable(level: PowerLevel): boolean {
+  return isVerified(level) && level.devices.every((device) => setupProblems(device).length === 0);
+}
+
+/** Every device of it was seen to feed its host. */
 export function isVerified({ devices }: { devices: readonly { verifiedAt: string | null }[] }) {
   return devices.length > 0 && devices.every(({ verifiedAt }) => verifiedAt !== null);
 }

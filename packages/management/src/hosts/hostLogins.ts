@@ -5,7 +5,8 @@ import type { Queryable, Store } from '../store/store.js';
 
 /**
  * Seals secrets for the database, with a key that is not in it: logins of hosts, parameters of their
- * power devices. `owner` is the uuid of the one or the other: what was sealed for one opens for it only.
+ * power devices, order tokens. `owner` names the one of which it is: what was sealed for one opens for
+ * it only.
  */
 export interface LoginVault {
   seal(owner: string, secret: Secret): Promise<string>;

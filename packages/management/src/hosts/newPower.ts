@@ -1,6 +1,7 @@
 import { canonicalJson, type Secret } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import { powerSetupProblems, type PowerDeviceConfig } from '../fencing/powerDevice.js';
+import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
+import { powerSetupProblems } from '../fencing/powerSetupRules.js';
 import { fromJson } from '../store/store.js';
 
 /** A power device as a person gives it. */

@@ -1,7 +1,7 @@
 import { isoNow, makeSingleFlight, messageOf, withLimit, type Clock } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { PowerDevice, PowerState } from '../fencing/powerDevice.js';
-import type { PowerLevel } from '../fencing/powerTopology.js';
+import { setupProblems, type PowerLevel } from '../fencing/powerTopology.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { HostState } from '../store/schema.js';
@@ -92,10 +92,12 @@ async function levelsToTry(
   const levels = await inventory.powerLevels(host.uuid);
   if (levels.length === 0)
     throw new DomainError('CONFLICT', `${host.name} has no power device; set one first`);
-  if (only === undefined) return levels;
-  const found = levels.filter(({ level }) => level === only);
+  const found = levels.filter(({ level }) => only === undefined || level === only);
   if (found.length === 0)
     throw new DomainError('NOT_FOUND', `level: ${host.name} has no power level ${only}`);
+  const refused = found.flatMap(({ devices }) => devices.flatMap(setupProblems));
+  if (refused.length > 0)
+    throw new DomainError('REFUSED', `set the power device anew: ${refused.join('; ')}`);
   return found;
 }
 

@@ -24,8 +24,8 @@ export interface OrderTokensTable {
   /** Grows; of one host's tokens the older ones have the lower numbers. */
   id: Generated<number>;
   hostUuid: string;
-  /** Secret, never printed. */
-  token: string;
+  /** The token, sealed with a key that is not in the database (F28). */
+  sealed: string;
   /**
    * `taken`: it may have left, and is never handed out again. `exposed`: a peer had it in hand and
    * did not use it; it serves while the host is ill, and the next deposit drops it.

@@ -64,7 +64,7 @@ const inventory: Record<string, Column[]> = {
   orderTokens: [
     ['id', 'integer', 'primary'],
     ['hostUuid', 'text'],
-    ['token', 'text'],
+    ['sealed', 'text'],
     ['state', 'text'],
   ],
   hostLogins: [
@@ -129,6 +129,18 @@ const work: Record<string, Column[]> = {
     ['expiresAt', 'text', 'null'],
     ['usedAt', 'text', 'null'],
     ['voidedReason', 'text', 'null'],
+    ['previousDigest', 'text'],
+    ['digest', 'text'],
+  ],
+  starts: [
+    ['sequence', 'integer', 'primary'],
+    ['taskUuid', 'text', 'null'],
+    ['vmUuid', 'text'],
+    ['epoch', 'integer'],
+    ['hostUuid', 'text'],
+    ['bootId', 'text'],
+    ['openedAt', 'text'],
+    ['standsOn', 'text'],
     ['previousDigest', 'text'],
     ['digest', 'text'],
   ],
@@ -224,7 +236,7 @@ async function first(db: Kysely<Database>): Promise<void> {
   await unique('power_devices_key', '"powerDevices" ("hostUuid", "level", "position")');
   await unique('settings_key', 'settings ("clusterUuid", "name")');
   await unique('runs_key', 'runs ("vmUuid", "epoch")');
-  await unique('order_tokens', '"orderTokens" ("token")');
+  await unique('starts_run', 'starts ("vmUuid", "epoch")');
   await unique('proofs_uuid', 'proofs ("uuid")');
   await unique('clusters_name', 'clusters ("name")');
   await unique('hosts_name', 'hosts ("clusterUuid", "name")');
@@ -232,6 +244,7 @@ async function first(db: Kysely<Database>): Promise<void> {
   await unique('history_attempt', 'history ("taskUuid", "attempt")');
   // safety: the database itself refuses a second open task for one VM (F11).
   await unique('ha_tasks_open', '"haTasks" ("vmUuid") where "endedAt" is null');
+  await db.schema.createIndex('tokens_host').on('orderTokens').column('hostUuid').execute();
   await db.schema.createIndex('runs_host').on('runs').columns(['hostUuid', 'state']).execute();
   await db.schema.createIndex('events_task').on('events').column('taskUuid').execute();
   await db.schema.createIndex('steps_task').on('haTaskSteps').column('taskUuid').execute();

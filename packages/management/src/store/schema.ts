@@ -154,6 +154,22 @@ export interface ProofsTable {
   digest: string;
 }
 
+/** A start that was granted, in the same chain as the proofs that it stands on. */
+export interface StartsTable {
+  /** No place is taken twice: see `proofs`. */
+  sequence: number;
+  taskUuid: string | null;
+  vmUuid: string;
+  epoch: number;
+  hostUuid: string;
+  bootId: string;
+  openedAt: string;
+  /** Digest of every earlier run of the VM and of the proof that closed it. */
+  standsOn: string;
+  previousDigest: string;
+  digest: string;
+}
+
 export interface HaTasksTable {
   uuid: string;
   vmUuid: string;
@@ -260,6 +276,7 @@ export interface Database {
   vms: VmsTable;
   runs: RunsTable;
   proofs: ProofsTable;
+  starts: StartsTable;
   haTasks: HaTasksTable;
   haTaskSteps: HaTaskStepsTable;
   history: HistoryTable;

@@ -1,5 +1,11 @@
 import { isoNow, messageOf, type Clock, type Logger } from '@fenceline/common';
-import { agentRoutes, DomainError, type VmDomainRsp, type VmSeen } from '@fenceline/protocol';
+import {
+  agentRoutes,
+  BadAnswerError,
+  DomainError,
+  type VmDomainRsp,
+  type VmSeen,
+} from '@fenceline/protocol';
 import { agentAddress } from '../fencing/peerCall.js';
 import { askStatus } from './askStatus.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
@@ -153,10 +159,7 @@ async function readAndStore(
   deps: VmInventoryDeps,
   { host, vmUuid, ifKnown }: ReadAsk,
 ): Promise<Vm> {
-  const domain = await deps.gateway.call(agentAddress(host), agentRoutes.vmDomain, {
-    command: { vmUuid },
-    deadlineMs: CALL_LIMIT_MS,
-  });
+  const domain = await readDomain(deps, host, vmUuid);
   return deps.store.transaction(async (tx) => {
     const there = await findVm(tx, vmUuid);
     const fields = definitionOf(domain);
@@ -185,6 +188,22 @@ async function readAndStore(
     await deps.events.record({ kind: 'vm.imported', vmUuid, hostUuid: host.uuid, text }, tx);
     return vmOf(row);
   });
+}
+
+/** @throws DomainError REFUSED for a definition that could not be told to other hosts. */
+async function readDomain(
+  { gateway }: VmInventoryDeps,
+  host: HostInfo,
+  vmUuid: string,
+): Promise<VmDomainRsp> {
+  const call = { command: { vmUuid }, deadlineMs: CALL_LIMIT_MS };
+  try {
+    return await gateway.call(agentAddress(host), agentRoutes.vmDomain, call);
+  } catch (thrown) {
+    if (!(thrown instanceof BadAnswerError)) throw thrown;
+    const why = `the definition that host ${host.name} tells can't be used: ${thrown.message}`;
+    throw new DomainError('REFUSED', why);
+  }
 }
 
 /** safety: a fence looks at the disks of the definition; another host's may be an old one. */

@@ -41,6 +41,7 @@ export function fakeServices(store: Store): { services: ApiServices; asked: Aske
   };
   const services: ApiServices = {
     seen: fakeSeen,
+    chain: { problem: () => undefined },
     hosts: {
       add,
       reconnect: (hostUuid) => note('reconnect', { hostUuid }),

@@ -26,6 +26,16 @@ export class BundleStartView {
   @Uuid() hostUuid = required<string>();
   @Text(64) bootId = required<string>();
   @Time() openedAt = required<string>();
+  /** Its place in the chain; 0: it has none. */
+  @IsInt() @Min(0) sequence = required<number>();
+  @Digest() previousDigest = required<string>();
+  @Digest() digest = required<string>();
+}
+
+/** A run that a bundle has no room for, by the digest of the proof that closed it. */
+export class BundleLeftOutView {
+  @Epoch() epoch = required<number>();
+  @Digest() proofDigest = required<string>();
 }
 
 export class BundleRunView {
@@ -89,7 +99,7 @@ export class ProofBundleView {
   /** The last run that the task was granted; null: none. */
   @Nullable() @Part(() => BundleStartView) start: BundleStartView | null = null;
   @List(() => BundleRunView) runs = required<BundleRunView[]>();
-  @IsInt() @Min(0) runsLeftOut = required<number>();
+  @List(() => BundleLeftOutView) leftOut = required<BundleLeftOutView[]>();
   @List(() => BundleProofView) proofs = required<BundleProofView[]>();
   @List(() => ChainLinkView) links = required<ChainLinkView[]>();
   @Part(() => ChainHeadView) head = required<ChainHeadView>();

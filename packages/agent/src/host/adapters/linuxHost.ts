@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { open, readdir, readFile, readlink } from 'node:fs/promises';
 import { availableParallelism, hostname, loadavg, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { MAX_HOST_KEYS } from '@fenceline/protocol';
 import type { BootIdentity, HostFacts, HostView } from '../hostView.js';
 import {
   parseCpuInfo,
@@ -70,5 +71,6 @@ async function opens(path: string): Promise<boolean> {
 async function hostKeys(dir: string): Promise<string[]> {
   const names = (await readdir(dir)).filter((name) => /^ssh_host_.+_key\.pub$/.test(name));
   const texts = await Promise.all(names.sort().map((name) => readFile(join(dir, name), 'utf8')));
-  return texts.map(parseHostKey).filter((key) => key !== undefined);
+  const keys = texts.map(parseHostKey).filter((key) => key !== undefined);
+  return keys.slice(0, MAX_HOST_KEYS);
 }

@@ -10,13 +10,16 @@ import { listAudit, listTokens, readiness, status } from '../queries/site.js';
 
 export function siteHandlers(context: ApiContext): Handlers<typeof siteRoutes> {
   const { store, settings, clock, health, node, tokens, audit, services } = context;
-  const { seen } = services;
+  const { seen, chain } = services;
   const { db } = store;
   const haOf: HaOf = (clusterUuid) => settings.current(clusterUuid).ha;
   const named = (cluster: string | undefined) =>
     cluster === undefined ? undefined : find(db, 'clusters', cluster);
   return {
-    status: () => status(db, { clock, haOf, storeProblem: health.problem(), seen }),
+    status: () => {
+      const problems = { storeProblem: health.problem(), chainProblem: chain.problem() };
+      return status(db, { clock, haOf, seen, ...problems });
+    },
     readiness: () => readiness(db, haOf, seen),
     listEvents: (query) => listEvents(db, query),
     listSettings: async ({ cluster }) => ({ items: await settings.list(await named(cluster)) }),

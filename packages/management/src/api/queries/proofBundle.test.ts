@@ -28,11 +28,11 @@ test('I2: what a real HA start stood on verifies by itself', async () => {
   expect(verifyBundle(bundle)).toMatchObject({ problems: [] });
   expect(bundle).toMatchObject({
     task: { vmUuid: VM, state: 'done' },
-    start: { epoch: 2 },
     runs: [{ epoch: 1, state: 'closed' }],
-    runsLeftOut: 0,
-    proofs: [{ kind: 'peerConfirmedDead', epoch: 1 }],
-    head: { sequence: 1 },
+    leftOut: [],
+    proofs: [{ kind: 'peerConfirmedDead', epoch: 1, sequence: 1 }],
+    start: { epoch: 2, sequence: 2 },
+    head: { sequence: 2 },
   });
 });
 
@@ -49,7 +49,10 @@ test('a second failover later: each task has its own start, and the runs before 
   world.judgements.delete(hostUuid(1));
   await world.start();
   const second = await exported(world);
-  expect(verifyBundle(second, first.head.digest).problems).toEqual([]);
+  expect(verifyBundle(second, second.start?.digest).problems).toEqual([]);
+  expect(verifyBundle(second, first.head.digest).problems).toEqual([
+    expect.stringContaining('older than the start'),
+  ]);
   expect(second.start?.epoch).toBe(3);
   expect(second.runs.map(({ epoch }) => epoch)).toEqual([1, 2]);
 });
@@ -78,8 +81,8 @@ test('a bundle is bounded: thousands of proofs later it still verifies, up to wh
   const { head } = await exported(world);
   const row = await world.store.db.selectFrom('proofs').selectAll().executeTakeFirstOrThrow();
   await world.store.transaction(async (tx) => {
-    let previousDigest = row.digest;
-    for (let sequence = 2; sequence <= 5_100; sequence += 1) {
+    let previousDigest = head.digest;
+    for (let sequence = 3; sequence <= 5_100; sequence += 1) {
       const { factsJson, ...rest } = row;
       const facts = JSON.parse(factsJson) as ProofBundle['proofs'][number]['facts'];
       const next = { ...rest, uuid: `proof-${sequence}`, sequence, previousDigest };
@@ -93,7 +96,21 @@ test('a bundle is bounded: thousands of proofs later it still verifies, up to wh
   });
   const later = await exported(world);
   expect(verifyBundle(later, head.digest).problems).toEqual([]);
-  expect([later.links.length, later.head.sequence, later.runsLeftOut]).toEqual([5_000, 5_000, 0]);
+  expect([later.links.length, later.head.sequence, later.leftOut]).toEqual([5_000, 5_000, []]);
+
+  const at = world.hosts.findIndex(({ uuid }) => uuid === later.start?.hostUuid) + 1;
+  world.judgeDead(at);
+  const [back] = world.hosts;
+  if (back !== undefined) back.up = true;
+  world.judgements.delete(hostUuid(1));
+  await world.start();
+  const next = await exported(world);
+  expect(next).toMatchObject({
+    start: { epoch: 3 },
+    runs: [{ epoch: 2 }],
+    leftOut: [{ epoch: 1, proofDigest: row.digest }],
+  });
+  expect(verifyBundle(next, next.start?.digest).problems).toEqual([]);
 });
 
 test('a database that was tampered with exports what does not verify', async () => {

@@ -1,16 +1,17 @@
 import {
   BUNDLE_FORMAT,
   BUNDLE_VERSION,
-  bodyDigestOf,
   CHAIN_START,
   sealBundle,
   type BundleProof,
   type BundleRun,
-  type ChainLink,
+  type BundleStart,
   type ProofBundle,
+  type StandsOn,
 } from '@fenceline/common';
 import type { ProofsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
+import { chainFrom, linkOf } from '../../vms/runs/chain.js';
 import { showTask } from './tasks.js';
 
 /**
@@ -19,6 +20,8 @@ import { showTask } from './tasks.js';
  */
 const MAX_RUNS = 1_000;
 const MAX_LINKS = 5_000;
+/** Of what is left out, so many are shown by digest; with more, a bundle does not verify. */
+const MAX_LEFT_OUT = 10_000;
 
 export interface BundleAsk {
   taskUuid: string;
@@ -29,7 +32,7 @@ export interface BundleAsk {
 
 /**
  * Everything that shows why a task was allowed to start its VM: the runs before that start, the
- * proofs that closed them, and the chain from the first of these on.
+ * proofs that closed them, and the chain with all of these and the start.
  * @param on one transaction, or the parts would be of different moments.
  * @throws DomainError NOT_FOUND
  */
@@ -41,8 +44,10 @@ export async function proofBundle(on: Queryable, ask: BundleAsk): Promise<ProofB
   let before = runRows(on, task.vmUuid);
   if (started !== undefined) before = before.where('epoch', '<', started.epoch);
   const all = await before.execute();
-  const { runs, proofs } = await withinBounds(on, all);
-  const links = await linksFrom(on, proofs[0]?.sequence);
+  const start = started === undefined ? null : await startOf(on, task.vmUuid, started);
+  const { runs, proofs, leftOut } = await withinBounds(on, all, start?.sequence);
+  const first = proofs[0]?.sequence ?? start?.sequence;
+  const links = first === undefined ? [] : (await chainFrom(on, first, MAX_LINKS)).map(linkOf);
   const last = links.at(-1) ?? { sequence: 0, digest: CHAIN_START };
   const { uuid, vmUuid, vmName, reason, judger, state, attempt, createdAt, endedAt } = task;
   return sealBundle({
@@ -51,17 +56,9 @@ export async function proofBundle(on: Queryable, ask: BundleAsk): Promise<ProofB
     exportedAt,
     databaseIncarnation,
     task: { uuid, vmUuid, vmName, reason, judger, state, attempt, createdAt, endedAt },
-    start:
-      started === undefined
-        ? null
-        : {
-            epoch: started.epoch,
-            hostUuid: started.hostUuid,
-            bootId: started.bootId,
-            openedAt: started.openedAt,
-          },
+    start,
     runs: runs.toReversed(),
-    runsLeftOut: all.length - runs.length,
+    leftOut,
     proofs,
     links,
     head: { sequence: last.sequence, digest: last.digest },
@@ -77,22 +74,54 @@ function runRows(on: Queryable, vmUuid: string) {
     .orderBy('epoch', 'desc');
 }
 
+/** A granted run as the chain holds it. */
+async function startOf(
+  on: Queryable,
+  vmUuid: string,
+  { epoch, hostUuid, bootId, openedAt }: BundleRun,
+): Promise<BundleStart> {
+  const place = await on
+    .selectFrom('starts')
+    .select(['sequence', 'previousDigest', 'digest'])
+    .where('vmUuid', '=', vmUuid)
+    .where('epoch', '=', epoch)
+    .executeTakeFirst();
+  // One that is not in the chain does not verify, and that is what is to be seen.
+  const nowhere = { sequence: 0, previousDigest: CHAIN_START, digest: CHAIN_START };
+  return { epoch, hostUuid, bootId, openedAt, ...(place ?? nowhere) };
+}
+
 async function withinBounds(
   on: Queryable,
   all: readonly BundleRun[],
-): Promise<{ runs: BundleRun[]; proofs: BundleProof[] }> {
+  startAt: number | undefined,
+): Promise<{ runs: BundleRun[]; proofs: BundleProof[]; leftOut: StandsOn[] }> {
   const found: { run: BundleRun; proof: BundleProof | undefined }[] = [];
   for (const run of all.slice(0, MAX_RUNS))
     found.push({
       run,
       proof: run.proofUuid === null ? undefined : await proofOf(on, run.proofUuid),
     });
-  const newest = Math.max(...found.map(({ proof }) => proof?.sequence ?? 0));
-  const kept = found.filter(({ proof }) => newest - (proof?.sequence ?? newest) < MAX_LINKS);
+  const newest = startAt ?? Math.max(...found.map(({ proof }) => proof?.sequence ?? 0));
+  const far = found.findIndex(({ proof }) => newest - (proof?.sequence ?? newest) >= MAX_LINKS);
+  // The oldest ones: none that is newer than one that is left out.
+  const kept = far === -1 ? found : found.slice(0, far);
   return {
     runs: kept.map(({ run }) => run),
     proofs: kept.flatMap(({ proof }) => proof ?? []).toSorted((a, b) => a.sequence - b.sequence),
+    leftOut: await closedBy(on, all.slice(kept.length, kept.length + MAX_LEFT_OUT)),
   };
+}
+
+/** By digest alone. */
+async function closedBy(on: Queryable, runs: readonly BundleRun[]): Promise<StandsOn[]> {
+  const digests: StandsOn[] = [];
+  for (const { epoch, proofUuid } of runs) {
+    const query = on.selectFrom('proofs').select('digest').where('uuid', '=', proofUuid);
+    const row = proofUuid === null ? undefined : await query.executeTakeFirst();
+    digests.push({ epoch, proofDigest: row?.digest ?? CHAIN_START });
+  }
+  return digests;
 }
 
 async function proofOf(on: Queryable, uuid: string): Promise<BundleProof | undefined> {
@@ -103,21 +132,4 @@ async function proofOf(on: Queryable, uuid: string): Promise<BundleProof | undef
 
 function bundleProof({ factsJson, ...row }: ProofsTable): BundleProof {
   return { ...row, facts: fromJson<Record<string, unknown>>(factsJson) };
-}
-
-/** Of the proofs in between only what is needed to follow the chain: they may be of other VMs. */
-async function linksFrom(on: Queryable, first: number | undefined): Promise<readonly ChainLink[]> {
-  if (first === undefined) return [];
-  const rows = await on
-    .selectFrom('proofs')
-    .selectAll()
-    .where('sequence', '>=', first)
-    .orderBy('sequence')
-    .limit(MAX_LINKS)
-    .execute();
-  return rows.map((row) => ({
-    sequence: row.sequence,
-    bodyDigest: bodyDigestOf(bundleProof(row)),
-    digest: row.digest,
-  }));
 }

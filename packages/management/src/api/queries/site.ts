@@ -68,6 +68,7 @@ export interface StatusAsk {
   clock: Clock;
   haOf: HaOf;
   storeProblem: string | undefined;
+  chainProblem: string | undefined;
   seen: FencingSeen;
 }
 
@@ -77,7 +78,7 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
   const hosts = await withFencing(await allHosts(on), on, { seen: ask.seen, crossClusterOf });
   const vms = await allVms(on, ask.haOf);
   const tasks = await openTasks(on);
-  const { storeProblem } = ask;
+  const { storeProblem, chainProblem } = ask;
   const site = ask.haOf();
   const haMode = site.mode;
   const policies = clusters.map(({ uuid, name }) => ({ cluster: name, ha: ask.haOf(uuid) }));
@@ -91,7 +92,7 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
       vms: vms.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
     })),
     openTasks: tasks,
-    alarms: alarmsOf({ policies, hosts, vms, openTasks: tasks, storeProblem }),
+    alarms: alarmsOf({ policies, hosts, vms, openTasks: tasks, storeProblem, chainProblem }),
   };
 }
 

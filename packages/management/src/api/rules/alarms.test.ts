@@ -29,12 +29,14 @@ const quiet: AlarmFacts = {
   vms: [],
   openTasks: [],
   storeProblem: undefined,
+  chainProblem: undefined,
 };
 
 test.each<[Partial<AlarmFacts>, string[], string]>([
   [{}, [], 'nothing is wrong'],
   [{ hosts: [hostWith({})] }, [], 'a healthy host'],
   [{ hosts: [hostWith({ liveness: 'late' })] }, [], 'one lost heartbeat is weather'],
+  [{ chainProblem: 'place 3' }, ['critical proofs.chainBroken'], 'proofs were changed'],
   [{ storeProblem: 'disk full' }, ['critical store.failed'], 'nothing can be made durable'],
   [
     { policies: [policy('default', mode('disarmed')), policy('east', mode('disarmed'))] },

@@ -11,6 +11,8 @@ export interface AlarmFacts {
   openTasks: readonly TaskView[];
   /** Why the database can't be written; undefined: it can. */
   storeProblem: string | undefined;
+  /** Why the chain of proofs does not hold; undefined: it does. */
+  chainProblem: string | undefined;
 }
 
 /** Settings that are alarms themselves. */
@@ -32,8 +34,11 @@ export function alarmsOf(facts: AlarmFacts): AlarmView[] {
     .map((alarm) => ({ hostUuid: null, vmUuid: null, taskUuid: null, ...alarm }));
 }
 
-function siteAlarms({ storeProblem, policies }: AlarmFacts): Alarm[] {
+function siteAlarms({ storeProblem, chainProblem, policies }: AlarmFacts): Alarm[] {
   return [
+    ...(chainProblem === undefined
+      ? []
+      : [{ severity: 'critical' as const, kind: 'proofs.chainBroken', text: chainProblem }]),
     ...(storeProblem === undefined
       ? []
       : [{ severity: 'critical' as const, kind: 'store.failed', text: storeProblem }]),
@@ -128,7 +133,7 @@ function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
       kind: 'power.unverified',
       text:
         `the power device${powerLevels.length === 1 ? '' : ` of level ${level}`} of ` +
-        `${name} was never seen to switch it`,
+        `${name} is not proven to switch it`,
       hostUuid: uuid,
     }));
 }

@@ -1,11 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Logger } from '@fenceline/common';
-import {
-  PowerDeviceError,
-  powerSetupProblems,
-  type PowerDevice,
-  type PowerDeviceConfig,
-} from '../powerDevice.js';
+import { PowerDeviceError, type PowerDevice, type PowerDeviceConfig } from '../powerDevice.js';
+import { powerSetupProblems } from '../powerSetupRules.js';
 import { powerInput, powerStateOf, type PowerAction } from './fenceAgentPowerRules.js';
 
 /** Enough for the words that count; what comes after is dropped. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { powerSetupProblems } from '../powerDevice.js';
+import { powerSetupProblems } from '../powerSetupRules.js';
 import { powerInput, powerStateOf } from './fenceAgentPowerRules.js';
 
 test.each([
@@ -25,6 +25,11 @@ test.each([
   },
 );
 
+test('powerOff: a parameter that makes "off" false is never passed, whoever calls', () => {
+  const parameters = { plug: 'a', 'Missing-As_Off': '1', action: 'reboot', network_fencing: '1' };
+  expect(powerInput('status', parameters)).toBe('plug=a\naction=status\n');
+});
+
 test('parameters go in as lines, our action last', () => {
   expect(powerInput('off', { ip: '192.0.2.9', password: 'p w' })).toBe(
     'ip=192.0.2.9\npassword=p w\naction=off\n',
@@ -47,7 +52,39 @@ describe('a set-up is refused without showing a value', () => {
     expect(problems).not.toContain('canary');
   });
 
+  test.each([
+    ...['missing_as_off', 'missing-as-off', 'missing-as_off', 'MISSING_AS_OFF'],
+    ...['network_fencing', 'network-fencing', 'cmd_prompt', 'command_prompt', 'command-prompt'],
+    ...['plug_separator', 'plug-separator', 'record_only', 'option', 'ACTION', 'help', 'version'],
+  ])('powerOff: a parameter that makes "off" false, whatever its value: %s', (key) => {
+    // fencing.py hands "0" on as given, and its programs look only whether it is given.
+    for (const value of ['1', '0', 'canary'])
+      expect(powerSetupProblems('fence_virsh', { plug: 'x', [key]: value })).toHaveLength(1);
+  });
+
+  test.each([
+    ['method', 'cycle', 'switches on again'],
+    ['method', '"cycle"', 'switches on again'],
+    ['Method', ' CYCLE', 'switches on again'],
+    ['plug', '1,2', 'names several outlets'],
+    ['port', 'a,b', 'names several outlets'],
+  ])('powerOff: %s=%s', (key, value, problem) => {
+    expect(powerSetupProblems('fence_apc', { [key]: value })).toEqual([
+      expect.stringContaining(problem),
+    ]);
+  });
+
+  test.each(['fence_zvmip', '/usr/sbin/fence_zvmip', 'fence_sbd', 'fence_crosslink', 'fence_scsi'])(
+    'powerOff: a program whose "off" is no reading of power: %s',
+    (agent) => {
+      expect(powerSetupProblems(agent, {})).toEqual([
+        expect.stringContaining('is not allowed: it'),
+      ]);
+    },
+  );
+
   test('a good one passes', () => {
+    expect(powerSetupProblems('fence_ipmilan', { method: 'onoff', port: '7' })).toEqual([]);
     const parameters = { ip: '192.0.2.9', lanplus: '1', password: 'x' };
     expect(powerSetupProblems('fence_ipmilan', parameters)).toEqual([]);
     expect(powerSetupProblems('/usr/sbin/fence_ipmilan', parameters)).toEqual([]);

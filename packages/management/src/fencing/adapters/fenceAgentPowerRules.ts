@@ -1,13 +1,18 @@
 import type { PowerDeviceConfig, PowerState } from '../powerDevice.js';
+import { mayBePassed } from '../powerSetupRules.js';
 
 export type PowerAction = 'on' | 'off' | 'status';
 
-/** What the program reads on its standard input: `key=value` lines, the action last. */
+/**
+ * What the program reads on its standard input: `key=value` lines, the action last.
+ * safety: a parameter that makes "off" false is never passed, whoever called without a check.
+ */
 export function powerInput(
   action: PowerAction,
   parameters: PowerDeviceConfig['parameters'],
 ): string {
-  const lines = Object.entries(parameters).map(([key, value]) => `${key}=${value}`);
+  const passed = Object.entries(parameters).filter(([key]) => mayBePassed(key));
+  const lines = passed.map(([key, value]) => `${key}=${value}`);
   return [...lines, `action=${action}`, ''].join('\n');
 }
 

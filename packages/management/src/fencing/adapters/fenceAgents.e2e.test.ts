@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -40,4 +40,34 @@ test('powerOff: a real fence agent that is called wrongly, or can not reach its 
   // Measured: this one reads off for a set-up that it doesn't know. So no reading of a device counts
   // before a drill has seen it on while its host ran.
   expect(await power.status(broken, limit)).toBe('off');
+}, 60_000);
+
+/** A fence agent on the package's own library; its device has one outlet, `a`. */
+const ONE_OUTLET = `#!/usr/bin/python3
+import sys, atexit
+sys.path.append("/usr/share/fence")
+from fencing import *
+def status(conn, options):
+    missing = "off" if "--missing-as-off" in options else "unknown"
+    return "on" if options.get("--plug") == "a" else missing
+def main():
+    device_opt = ["port", "no_login", "no_password", "missing_as_off"]
+    atexit.register(atexit_handler)
+    options = check_input(device_opt, process_input(device_opt))
+    sys.exit(fence_action(None, options, lambda conn, options: None, status, None))
+main()
+`;
+
+test('powerOff: an outlet that the device does not know never reads off', async () => {
+  const agent = join(dir, 'fence_one_outlet');
+  writeFileSync(agent, ONE_OUTLET, { mode: 0o700 });
+  const outlet = (more: Record<string, string>) => ({ agent, parameters: { plug: 'b', ...more } });
+  expect(await power.status({ agent, parameters: { plug: 'a' } }, limit)).toBe('on');
+  expect(await power.status(outlet({}), limit)).toBe('unknown');
+  // It reads off with any of these, also with 0: nothing of it is asked.
+  for (const key of ['missing_as_off', 'missing-as-off', 'missing-as_off'])
+    for (const value of ['1', '0'])
+      await expect(power.status(outlet({ [key]: value }), limit)).rejects.toMatchObject({
+        failure: 'badParameters',
+      });
 }, 60_000);

@@ -1,16 +1,33 @@
-import type { Logger } from '@fenceline/common';
 import type { FakeAgent } from '../../hosts/testing/fakeAgent.js';
 import { makeHostLogins } from '../../hosts/hostLogins.js';
-import { plainVault } from '../../hosts/testing/rig.js';
+import { sealFor, Secret, type Logger } from '@fenceline/common';
+import type { LoginVault } from '../../hosts/hostLogins.js';
 import { FakePower } from '../../hosts/testing/fakePower.js';
 import { makeWorld, type World } from '../../hosts/testing/world.js';
 import { makeHosts, type Hosts } from '../../hosts/hosts.js';
 import { makeFencingReadiness, readinessExtensions, type FencingReadiness } from '../readiness.js';
 
+/** As the real one: nothing can be read from what is stored, and it opens for its owner only. */
+export function makeVault(key = 'key'): LoginVault {
+  return {
+    seal: async (owner, secret) =>
+      Buffer.from(JSON.stringify([key, owner, secret.reveal()])).toString('base64'),
+    open: async (owner, sealed) => {
+      const text = Buffer.from(sealed, 'base64').toString();
+      const [of, whose, secret] = JSON.parse(text) as [string, string, string];
+      if (of !== key || whose !== owner) throw new Error('it can not be opened');
+      return new Secret(secret);
+    },
+    sealFor,
+  };
+}
+
 export interface ReadinessRig extends World {
   agents: FakeAgent[];
   hosts: Hosts;
   readiness: FencingReadiness;
+  /** Of the next life of the server. */
+  loginVault: LoginVault;
   /** The next life of the server, on the same store. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -31,17 +48,20 @@ export async function readinessRig(
     vmChanged: async () => undefined,
     judged: async () => undefined,
   };
-  const begin = async (): Promise<Pick<ReadinessRig, 'hosts' | 'readiness'>> => {
+  const begin = async (
+    loginVault: LoginVault,
+  ): Promise<Pick<ReadinessRig, 'hosts' | 'readiness'>> => {
     const hosts = makeHosts({
       ...world,
       settings,
-      logins: makeHostLogins(world.store, plainVault),
-      loginVault: plainVault,
+      logins: makeHostLogins(world.store, loginVault),
+      loginVault,
       power: new FakePower(world.clock),
       extensions: readinessExtensions(() => readiness),
     });
     const { presence, repository } = hosts;
-    const readiness = makeFencingReadiness({ ...world, settings, presence, repository });
+    const own = { settings, presence, repository, loginVault };
+    const readiness = makeFencingReadiness({ ...world, ...own });
     await hosts.start(listener);
     readiness.start();
     await world.clock.advance(3_000);
@@ -54,10 +74,11 @@ export async function readinessRig(
   const rig: ReadinessRig = {
     ...world,
     agents,
-    ...(await begin()),
+    loginVault: makeVault(),
+    ...(await begin(makeVault())),
     restart: async () => {
       await end(rig);
-      Object.assign(rig, await begin());
+      Object.assign(rig, await begin(rig.loginVault));
     },
     stop: () => end(rig),
   };

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { recordingLogger } from '@fenceline/common/testing';
 import { TransportError } from '@fenceline/protocol';
 import { hostUuid } from '../../hosts/testing/world.js';
-import { readinessRig, type ReadinessRig } from '../testing/readinessRig.js';
+import { makeVault, readinessRig, type ReadinessRig } from '../testing/readinessRig.js';
 import { makeTokenRepository } from './tokenRepository.js';
 
 const h1 = { uuid: hostUuid(1), name: 'h1' };
@@ -10,7 +10,7 @@ let rig: ReadinessRig;
 afterEach(() => rig.stop());
 
 const stored = async (): Promise<string[]> =>
-  (await makeTokenRepository(rig.store).listFresh(h1.uuid, 0)).map((token) => token.reveal());
+  (await makeTokenRepository(rig).listFresh(h1.uuid, 0)).map((token) => token.reveal());
 const held = (): readonly string[] => rig.agents[0]?.orderTokens ?? [];
 const taken = async (): Promise<string[]> =>
   (await rig.readiness.tokens.take(h1)).tokens.map((token) => token.reveal());
@@ -155,6 +155,28 @@ test('F28: no token in a log, an event, or what a Secret prints', async () => {
   for (const token of tokens) expect(said).not.toContain(token);
 });
 
+test('F28: a copy of the database hands no token out', async () => {
+  rig = await readinessRig(1);
+  await taken();
+  const rows = await rig.store.db.selectFrom('orderTokens').selectAll().execute();
+  expect(rows).toHaveLength(16);
+  for (const token of held()) expect(JSON.stringify(rows)).not.toContain(token);
+  const other = makeTokenRepository({ ...rig, loginVault: makeVault('another key') });
+  expect([await other.take(h1.uuid, 3), await other.listFresh(h1.uuid, 0)]).toEqual([[], []]);
+});
+
+test('F29a: a server that lost its key hands nothing out, and a connect makes all of it good', async () => {
+  rig = await readinessRig(1);
+  rig.agents[0]?.killAgent();
+  rig.loginVault = makeVault('a new key');
+  await rig.restart();
+  await expect(taken()).rejects.toMatchObject({ code: 'REFUSED' });
+  rig.agents[0]?.startAgent('a second life');
+  await rig.clock.advance(70_000);
+  expect(held()).toHaveLength(16);
+  expect(await stored()).toEqual(held());
+});
+
 test('a host that is removed leaves no tokens behind', async () => {
   rig = await readinessRig(1);
   await rig.hosts.inventory.remove(h1.uuid);
@@ -213,7 +235,7 @@ describe('F29a: tokens that no order has used', () => {
 
   test('F29a: of another host a place means nothing', async () => {
     rig = await readinessRig(2);
-    const repository = makeTokenRepository(rig.store);
+    const repository = makeTokenRepository(rig);
     const [one] = await repository.take(h1.uuid, 1);
     if (one === undefined) throw new Error('it has some');
     await repository.putBack(hostUuid(2), [one]);

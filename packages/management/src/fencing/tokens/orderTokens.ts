@@ -13,6 +13,7 @@ import { callAgent } from '../../hosts/connect/context.js';
 import type { ConnectExtension } from '../../hosts/connect/extensions.js';
 import type { HostPresence } from '../../hosts/contracts.js';
 import type { Host } from '../../hosts/host.js';
+import type { LoginVault } from '../../hosts/hostLogins.js';
 import type { HostRepository } from '../../hosts/repository.js';
 import type { SettingsSource } from '../../settings/settings.js';
 import type { Store } from '../../store/store.js';
@@ -64,6 +65,8 @@ export interface OrderTokensDeps {
   settings: SettingsSource;
   repository: Pick<HostRepository, 'list'>;
   presence: HostPresence;
+  /** Seals them at rest. */
+  loginVault: Pick<LoginVault, 'seal' | 'open'>;
 }
 
 export function makeOrderTokens(deps: OrderTokensDeps): OrderTokens {
@@ -84,7 +87,7 @@ class Keeper implements OrderTokens {
   #looking: Promise<void> | undefined;
 
   constructor(private readonly deps: OrderTokensDeps) {
-    this.#tokens = makeTokenRepository(deps.store);
+    this.#tokens = makeTokenRepository(deps);
   }
 
   readonly connectStep: ConnectExtension = {

@@ -1,4 +1,5 @@
-import { Secret } from '@fenceline/common';
+import { messageOf, Secret, type Logger } from '@fenceline/common';
+import type { LoginVault } from '../../hosts/hostLogins.js';
 import type { OrderTokenState } from '../../store/fencingTables.js';
 import type { Queryable, Store } from '../../store/store.js';
 
@@ -6,9 +7,14 @@ import type { Queryable, Store } from '../../store/store.js';
 export interface PlacedToken {
   place: number;
   token: Secret;
+  /** As it is stored: a place may be taken anew. */
+  sealed: string;
 }
 
-/** The order tokens that hosts may hold. */
+/**
+ * The order tokens that hosts may hold, sealed in the store: with a sibling's fence key they kill, so
+ * a copy of the database must not hand them out. One that can't be opened is as good as none.
+ */
 export interface TokenRepository {
   /**
    * At most so many, in one transaction, never to be handed out again: the oldest, the newest, then
@@ -32,11 +38,25 @@ export interface TokenRepository {
 const USABLE: readonly OrderTokenState[] = ['fresh', 'exposed'];
 const SEEN: readonly OrderTokenState[] = ['taken', 'exposed'];
 
-export function makeTokenRepository(store: Store): TokenRepository {
+export interface TokenRepositoryDeps {
+  store: Store;
+  log: Logger;
+  loginVault: Pick<LoginVault, 'seal' | 'open'>;
+}
+
+export function makeTokenRepository(deps: TokenRepositoryDeps): TokenRepository {
+  const { store } = deps;
   const { db } = store;
   const drop = (hostUuid: string) => db.deleteFrom('orderTokens').where('hostUuid', '=', hostUuid);
   return {
-    take: (hostUuid, most) => store.transaction((tx) => take(tx, hostUuid, most)),
+    take: async (hostUuid, most) => {
+      const rows = await store.transaction((tx) => take(tx, hostUuid, most));
+      const placed = rows.map(async ({ id, sealed }): Promise<PlacedToken[]> => {
+        const token = await opened(deps, hostUuid, sealed);
+        return token === undefined ? [] : [{ place: id, token, sealed }];
+      });
+      return (await Promise.all(placed)).flat();
+    },
     putBack: async (hostUuid, tokens) => {
       const places = tokens.map(({ place }) => place);
       if (places.length === 0) return;
@@ -46,23 +66,32 @@ export function makeTokenRepository(store: Store): TokenRepository {
         .where('hostUuid', '=', hostUuid)
         .where('id', 'in', places)
         .where(
-          'token',
+          'sealed',
           'in',
-          tokens.map(({ token }) => token.reveal()),
+          tokens.map(({ sealed }) => sealed),
         )
         .execute();
     },
-    add: (hostUuid, tokens) => store.transaction((tx) => add(tx, hostUuid, tokens)),
+    add: async (hostUuid, tokens) => {
+      const { seal } = deps.loginVault;
+      const owner = ownerOf(hostUuid);
+      const sealed = await Promise.all(tokens.map((token) => seal(owner, new Secret(token))));
+      return store.transaction((tx) => add(tx, hostUuid, sealed));
+    },
     listFresh: async (hostUuid, from) => {
       const rows = await db
         .selectFrom('orderTokens')
-        .select('token')
+        .select(['id', 'sealed'])
         .where('hostUuid', '=', hostUuid)
         .where('state', '=', 'fresh')
         .where('id', '>=', from)
         .orderBy('id')
         .execute();
-      return rows.map(({ token }) => new Secret(token));
+      const tokens = await Promise.all(rows.map(({ sealed }) => opened(deps, hostUuid, sealed)));
+      // What can't be deposited must not be counted: it would never be filled up.
+      const lost = rows.filter((_, i) => tokens[i] === undefined).map(({ id }) => id);
+      if (lost.length > 0) await drop(hostUuid).where('id', 'in', lost).execute();
+      return tokens.filter((token) => token !== undefined);
     },
     dropBefore: async (hostUuid, place) => {
       await drop(hostUuid).where('id', '<', place).execute();
@@ -74,10 +103,32 @@ export function makeTokenRepository(store: Store): TokenRepository {
   };
 }
 
-async function take(tx: Queryable, hostUuid: string, most: number): Promise<PlacedToken[]> {
+/** safety: no login that was sealed for the host passes for a token of it, and the reverse. */
+function ownerOf(hostUuid: string): string {
+  return `order-token ${hostUuid}`;
+}
+
+async function opened(
+  { loginVault, log }: TokenRepositoryDeps,
+  hostUuid: string,
+  sealed: string,
+): Promise<Secret | undefined> {
+  try {
+    return await loginVault.open(ownerOf(hostUuid), sealed);
+  } catch (thrown) {
+    log.warn('an order token is lost', { hostUuid, error: messageOf(thrown) });
+    return undefined;
+  }
+}
+
+async function take(
+  tx: Queryable,
+  hostUuid: string,
+  most: number,
+): Promise<{ id: number; sealed: string }[]> {
   const rows = await tx
     .selectFrom('orderTokens')
-    .select(['id', 'token'])
+    .select(['id', 'sealed'])
     .where('hostUuid', '=', hostUuid)
     .where('state', 'in', USABLE)
     .orderBy('id')
@@ -87,16 +138,16 @@ async function take(tx: Queryable, hostUuid: string, most: number): Promise<Plac
   const taken = [oldest, newest, ...others].flatMap((row) => row ?? []).slice(0, most);
   for (const { id } of taken)
     await tx.updateTable('orderTokens').set({ state: 'taken' }).where('id', '=', id).execute();
-  return taken.map(({ id, token }) => ({ place: id, token: new Secret(token) }));
+  return taken;
 }
 
-async function add(tx: Queryable, hostUuid: string, tokens: readonly string[]): Promise<number> {
+async function add(tx: Queryable, hostUuid: string, all: readonly string[]): Promise<number> {
   const { top } = await tx
     .selectFrom('orderTokens')
     .select((eb) => eb.fn.max('id').as('top'))
     .executeTakeFirstOrThrow();
-  for (const token of tokens)
-    await tx.insertInto('orderTokens').values({ hostUuid, token, state: 'fresh' }).execute();
+  for (const sealed of all)
+    await tx.insertInto('orderTokens').values({ hostUuid, sealed, state: 'fresh' }).execute();
   return (top ?? 0) + 1;
 }
 

@@ -82,7 +82,7 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
     vmUuid: vm.uuid,
     taskUuid: task.uuid,
     text: `run ${run.epoch} of VM ${vm.name} is started on ${host.name}`,
-    facts: { epoch: run.epoch },
+    facts: { epoch: run.epoch, digest: grant.digest },
   });
   const failure = await recorded(attempt, 'start-command', async (note) => {
     const failed = await send(attempt, host, grant);

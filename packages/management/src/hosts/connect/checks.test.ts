@@ -44,6 +44,7 @@ test.each([
 });
 
 test('F29: a host is told the other hosts of its own cluster that have a key', () => {
+  const keyOf = (name: string): string => `ssh-ed25519 ${name.padEnd(68, 'A')}`;
   const host = (uuid: string, clusterUuid: string, fencePublicKey: string | null) => ({
     ...newHostRow(
       {
@@ -59,14 +60,14 @@ test('F29: a host is told the other hosts of its own cluster that have a key', (
     ),
     fencePublicKey,
   });
-  const hosts = [host('c', 'x', 'kc'), host('b', 'x', null), host('a', 'x', 'ka')];
-  const all = [...hosts, host('d', 'other', 'kd')];
+  const hosts = [host('c', 'x', keyOf('c')), host('b', 'x', null), host('a', 'x', keyOf('a'))];
+  const all = [...hosts, host('d', 'other', keyOf('d')), host('e', 'x', 'no key')];
   const keys = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, all);
   expect(keys.map(({ hostUuid }) => hostUuid)).toEqual(['a', 'c']);
   expect(keys[0]?.addresses).toEqual(['a.test']);
-  const changing = { ...host('a', 'x', 'ka'), nextFencePublicKey: 'kn' };
+  const changing = { ...host('a', 'x', keyOf('a')), nextFencePublicKey: keyOf('n') };
   const both = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, [changing]);
-  expect(both.map((key) => key.fencePublicKey)).toEqual(['ka', 'kn']);
+  expect(both.map((key) => key.fencePublicKey)).toEqual([keyOf('a'), keyOf('n')]);
   const again = siblingKeysFor({ uuid: 'b', clusterUuid: 'x' }, all.toReversed());
   const digest = (siblings: typeof keys, orderTokens = true): string =>
     siblingKeysDigest({ siblings, orderTokens });

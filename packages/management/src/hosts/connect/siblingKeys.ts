@@ -1,4 +1,4 @@
-import type { SiblingKey } from '@fenceline/protocol';
+import { isFenceKey, type SiblingKey } from '@fenceline/protocol';
 import type { SettingsSource } from '../../settings/settings.js';
 import type { Host } from '../host.js';
 
@@ -18,7 +18,8 @@ export function siblingKeysFor(
     .filter((other) => other.uuid !== host.uuid && other.clusterUuid === host.clusterUuid)
     .flatMap(({ uuid, addresses, fencePublicKey, nextFencePublicKey }) =>
       [...new Set([fencePublicKey, nextFencePublicKey])]
-        .filter((key) => key !== null)
+        // safety: one that can't be told is left out, or none of the others could be told anything.
+        .filter(isFenceKey)
         .map((key) => ({
           hostUuid: uuid,
           addresses: addresses.slice(0, 16),

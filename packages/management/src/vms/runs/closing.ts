@@ -1,6 +1,5 @@
 import {
   canonicalJson,
-  CHAIN_START,
   isoNow,
   proofDigest,
   type Clock,
@@ -11,6 +10,7 @@ import { DomainError } from '@fenceline/protocol';
 import type { FenceProof } from '../../fencing/proof.js';
 import type { ProofsTable } from '../../store/schema.js';
 import type { Queryable, Store } from '../../store/store.js';
+import { nextPlace } from './chain.js';
 import { isWeak, proofProblem, type StoredProof } from './grantRule.js';
 import { runName } from './run.js';
 
@@ -99,14 +99,10 @@ export async function closeRun(
       .selectAll()
       .where('uuid', '=', row.proofUuid)
       .executeTakeFirstOrThrow();
-  const last = await tx
-    .selectFrom('proofs')
-    .select(['sequence', 'digest'])
-    .orderBy('sequence', 'desc')
-    .executeTakeFirst();
+  const place = await nextPlace(tx);
   const expiresMs = claim.expiresAfterSec;
   const body = {
-    sequence: (last?.sequence ?? 0) + 1,
+    ...place,
     uuid: random.uuid(),
     taskUuid,
     kind: claim.kind,
@@ -119,7 +115,6 @@ export async function closeRun(
     createdAt: isoNow(clock),
     expiresAt:
       expiresMs === undefined ? null : new Date(clock.wallMs() + expiresMs * 1_000).toISOString(),
-    previousDigest: last?.digest ?? CHAIN_START,
   };
   const { facts, ...fields } = body;
   const factsJson = canonicalJson(facts);

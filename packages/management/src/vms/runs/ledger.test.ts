@@ -1,14 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { brokenAt } from '@fenceline/common';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import type { ProofFacts } from '../../fencing/proof.js';
 import { proofByOperator } from '../../fencing/proofs/byOperator.js';
 import { proofByUnreachable } from '../../fencing/proofs/byUnreachable.js';
 import { proofByPeer } from '../../fencing/proofs/byPeer.js';
-import { fromJson } from '../../store/store.js';
 import { hostRow, hostUuid, VM, vmRow } from '../../ha/testing/rows.js';
 import type { PeerEvidence } from '../../messages/types.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
+import { chainBrokenAt, chainFrom } from './chain.js';
 import { makeLedger } from './ledger.js';
 import type { Run } from './run.js';
 
@@ -158,19 +156,45 @@ describe('closing a run', () => {
     expect(second.uuid).toBe(first.uuid);
   });
 
-  test('proofs form a chain, and a changed one breaks it', async () => {
+  test('proofs and starts form one chain, and a changed one breaks it', async () => {
     const world = await makeWorld();
+    const { db } = world.store;
     await world.ledger.close(proofOf(deadBy(await world.adopt())), null);
-    await world.ledger.close(proofOf(deadBy((await world.grant()).run)), null);
-    const rows = await world.store.db.selectFrom('proofs').selectAll().execute();
-    const chain = rows.map(({ factsJson, ...proof }) => ({
-      ...proof,
-      facts: fromJson<ProofFacts>(factsJson),
-    }));
-    expect(brokenAt(chain)).toBeUndefined();
-    const forged = chain.map((proof) => ({ ...proof, kind: 'powerOff' as const }));
-    expect(brokenAt(forged)).toBe(1);
-    expect(brokenAt(chain.slice(1))).toBe(2);
+    const { run, digest } = await world.grant();
+    await world.ledger.close(proofOf(deadBy(run)), null);
+    const places = async () => (await chainFrom(db, 1, 9)).map(({ sequence }) => sequence);
+    expect([await places(), await chainBrokenAt(db)]).toEqual([[1, 2, 3], undefined]);
+    expect((await chainFrom(db, 2, 1))[0]?.digest).toBe(digest);
+    const broken = async (change: () => Promise<unknown>) => {
+      const before = await db.selectFrom('proofs').selectAll().execute();
+      const starts = await db.selectFrom('starts').selectAll().execute();
+      await change();
+      const at = await chainBrokenAt(db);
+      await db.deleteFrom('proofs').execute();
+      await db.deleteFrom('starts').execute();
+      await db.insertInto('proofs').values(before).execute();
+      await db.insertInto('starts').values(starts).execute();
+      return at;
+    };
+    const proofs = db.updateTable('proofs');
+    const changes: [number, () => Promise<unknown>][] = [
+      [1, () => proofs.set({ kind: 'powerOff' }).execute()],
+      [3, () => proofs.set({ factsJson: '{}' }).where('sequence', '=', 3).execute()],
+      [2, () => db.deleteFrom('proofs').where('sequence', '=', 1).execute()],
+      [3, () => db.deleteFrom('starts').execute()],
+      [2, () => db.updateTable('starts').set({ hostUuid: 'h9' }).execute()],
+      [
+        2,
+        () =>
+          db
+            .updateTable('starts')
+            .set({ standsOn: '0'.repeat(64) })
+            .execute(),
+      ],
+      [2, () => proofs.set({ sequence: 0 }).where('sequence', '=', 1).execute()],
+    ];
+    for (const [place, change] of changes) expect(await broken(change)).toBe(place);
+    expect(await chainBrokenAt(db)).toBeUndefined();
   });
 });
 

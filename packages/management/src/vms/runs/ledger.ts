@@ -1,8 +1,15 @@
-import { isoNow } from '@fenceline/common';
+import {
+  isoNow,
+  linkDigestOf,
+  standsOnDigest,
+  startDigestOf,
+  type StandsOn,
+} from '@fenceline/common';
 import { DomainError, type ClosedRun } from '@fenceline/protocol';
 import type { FenceProof } from '../../fencing/proof.js';
 import type { ProofsTable } from '../../store/schema.js';
 import type { Queryable } from '../../store/store.js';
+import { nextPlace } from './chain.js';
 import {
   closeRun,
   closingProofs,
@@ -12,6 +19,11 @@ import {
 } from './closing.js';
 import { grantProblem, type LiveElsewhere } from './grantRule.js';
 import { runOf, type Run } from './run.js';
+
+interface GrantDigests {
+  reliesOn: readonly string[];
+  digest: string;
+}
 
 /**
  * The sole right to run a VM on one host, as recorded in the ledger. Only the ledger makes one,
@@ -23,13 +35,22 @@ export class RunGrant {
   private constructor(
     readonly run: Run,
     readonly closedRuns: readonly ClosedRun[],
-    /** Digests of the proofs that this grant is the first to rely on. */
-    readonly reliesOn: readonly string[],
+    private readonly chain: GrantDigests,
   ) {}
 
+  /** Digests of the proofs that this grant is the first to rely on. */
+  get reliesOn(): readonly string[] {
+    return this.chain.reliesOn;
+  }
+
+  /** Of this start in the chain of proofs. */
+  get digest(): string {
+    return this.chain.digest;
+  }
+
   /** For the ledger alone. */
-  static record(run: Run, closedRuns: readonly ClosedRun[], reliesOn: readonly string[]): RunGrant {
-    const grant = new RunGrant(run, closedRuns, reliesOn);
+  static record(run: Run, closedRuns: readonly ClosedRun[], chain: GrantDigests): RunGrant {
+    const grant = new RunGrant(run, closedRuns, chain);
     return grant.#brand ? grant : grant;
   }
 }
@@ -208,9 +229,25 @@ async function grant(tx: Queryable, tools: LedgerTools, request: GrantRequest): 
     .execute();
   await tx.updateTable('vms').set({ epoch }).where('uuid', '=', vmUuid).execute();
   const closed = proofs.map((proof) => ({ epoch: proof.epoch, proofDigest: proof.digest }));
-  return RunGrant.record(
-    run,
-    closed.slice(-1_024),
-    unused.map((proof) => proof.digest),
-  );
+  const digest = await storeStart(tx, { run, taskUuid: request.taskUuid ?? null }, closed);
+  const reliesOn = unused.map((proof) => proof.digest);
+  return RunGrant.record(run, closed.slice(-1_024), { reliesOn, digest });
+}
+
+/** The start stands in the chain with what it stands on, so that neither can be exchanged later. */
+async function storeStart(
+  tx: Queryable,
+  { run, taskUuid }: { run: Run; taskUuid: string | null },
+  closed: readonly StandsOn[],
+): Promise<string> {
+  const { vmUuid, epoch, hostUuid, bootId, openedAt } = run;
+  const standsOn = standsOnDigest(closed);
+  const body = { taskUuid, vmUuid, epoch, hostUuid, bootId, openedAt, standsOn };
+  const place = await nextPlace(tx);
+  const digest = linkDigestOf(place.sequence, place.previousDigest, startDigestOf(body));
+  await tx
+    .insertInto('starts')
+    .values({ ...body, ...place, digest })
+    .execute();
+  return digest;
 }
