@@ -188,6 +188,7 @@ describe("what a person's word proves", () => {
     silentForMs: 120_000,
     requiredSilenceMs: 120_000,
     expiresAfterSec: 600,
+    lookedAtMs: 0,
   };
 
   test('a silent host, its typed name and a reason', () => {

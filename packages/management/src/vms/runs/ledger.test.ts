@@ -54,7 +54,7 @@ function deadBy(run: Run): ReturnType<typeof proofByPeer> {
   return proofByPeer(run, evidence, DISKS);
 }
 
-function wordFor(run: Run): ReturnType<typeof proofByOperator> {
+function wordFor(run: Run, lookedAtMs = 0): ReturnType<typeof proofByOperator> {
   return proofByOperator(run, {
     operator: 'ann',
     reason: 'I pulled the plug',
@@ -63,17 +63,19 @@ function wordFor(run: Run): ReturnType<typeof proofByOperator> {
     silentForMs: 200_000,
     requiredSilenceMs: 120_000,
     expiresAfterSec: 600,
+    lookedAtMs,
   });
 }
 
 /** One sibling's word, as where `ha.unreachable.policy` is `single`. */
-function silenceOf(run: Run): ReturnType<typeof proofByPeer> {
+function silenceOf(run: Run, lookedAtMs = 0): ReturnType<typeof proofByPeer> {
   const verdict = { success: true, qemuConfirmedDead: false, qemuStillAlive: false };
   const word = { hostUuid: hostUuid(3), outcome: 'unreachable' };
-  return proofByUnreachable(run, {
-    ...{ policy: 'single', minSiblings: 2, eligibleSiblings: 2, signOfLife: false, records: [] },
+  const facts = {
+    ...{ minSiblings: 2, eligibleSiblings: 2, signOfLife: false, records: [] },
     siblings: [{ ...word, verdict: { ...verdict, targetHostUnreachable: true } }],
-  });
+  };
+  return proofByUnreachable(run, { policy: 'single', ...facts }, lookedAtMs);
 }
 
 function proofOf(judged: ReturnType<typeof proofByPeer>) {
@@ -196,6 +198,18 @@ describe.each([
     const lastSignOfLifeMs = (): number => 50_000;
     await expect(world.grant({ lastSignOfLifeMs })).rejects.toThrow('sign of life');
     expect(await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs })).toHaveLength(1);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
+  });
+
+  test('F41: a sign of life between the look at the silence and its record voids it', async () => {
+    const world = await makeWorld();
+    const run = await world.adopt();
+    await world.clock.advance(10_000);
+    await world.ledger.close(proofOf(silence(run, 5_000)), null);
+    const voided = (ms: number) =>
+      world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs: () => ms });
+    expect(await voided(4_999)).toEqual([]);
+    expect(await voided(5_000)).toHaveLength(1);
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
   });
 

@@ -76,8 +76,8 @@ export interface Ledger {
   close(proof: FenceProof, taskUuid: string | null): Promise<ProofsTable>;
 }
 
-export function makeLedger(given: Omit<LedgerTools, 'madeAtMs'>): Ledger {
-  const tools: LedgerTools = { ...given, madeAtMs: new Map() };
+export function makeLedger(given: Omit<LedgerTools, 'silentAtMs'>): Ledger {
+  const tools: LedgerTools = { ...given, silentAtMs: new Map() };
   const { store } = tools;
   return {
     openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
