@@ -43,6 +43,7 @@ import { makeLedger, type Ledger } from './vms/runs/ledger.js';
 import { makeRunWatch } from './vms/runWatch.js';
 import { makeVmsService } from './vms/service.js';
 import { stopVm } from './vms/stop.js';
+import { makeUnfinishedStops, settleStop } from './vms/unfinishedStops.js';
 
 /** Everything impure that the server's core works with. */
 export interface CorePorts {
@@ -98,7 +99,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
-  const { listener } = ha;
+  const { listener, unfinishedStops } = ha;
   handleMessages(bus, { fencing, ha });
   const watchingSinceMs = clock.monotonicMs();
   return {
@@ -117,6 +118,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
+      await unfinishedStops.start();
     },
     stop: async () => {
       dispatch.stop();
@@ -143,6 +145,13 @@ function handleMessages(bus: MessageBus, { fencing, ha }: Domains): void {
     queue: vmQueue,
     run: async ({ taskId }, signal) => {
       await probeTask(ha.haStartDeps, taskId, signal);
+      return {};
+    },
+  });
+  bus.handle('SettleStop', {
+    queue: vmQueue,
+    run: async ({ vmUuid }) => {
+      await settleStop(ha.stopVmDeps, vmUuid);
       return {};
     },
   });
@@ -209,19 +218,23 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     fencing: hostFailures,
     refusals: dispatch.refusals,
   };
+  const unfinishedStops = makeUnfinishedStops(base);
   const listener: HostListener = {
     vmsListed: async (list) => {
       await inventory.listed(list);
+      await unfinishedStops.seen(list.hostUuid);
       await dispatch.clusterChanged();
     },
     vmChanged: async (change) => {
       await inventory.changed(change);
+      await unfinishedStops.seen(change.hostUuid, change.vm.vmUuid);
       await dispatch.vmChanged(change.vm.vmUuid);
     },
     judged: (judgement) => hostFailures.judged(judgement),
   };
-  const stopVmDeps = { ...base, ledger };
-  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, listener };
+  const stopVmDeps = { ...base, ledger, tasks };
+  const told = { listener, unfinishedStops };
+  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, ...told };
 }
 
 /** A host that came back meanwhile is not marked any more: the arrow is illegal then. */

@@ -78,7 +78,16 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'D19: red before it matters',
   ],
   [{ vms: [vmWith({ protected: false, level: 'none' })] }, [], 'nobody asked for it'],
-  [{ vms: [vmWith({ protected: false, stoppedByPerson: true })] }, [], 'a person stopped it'],
+  [
+    { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Stopped' })] },
+    [],
+    'a person stopped it',
+  ],
+  [
+    { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Unknown' })] },
+    ['warning vm.stopUnfinished'],
+    'nobody brings it back, and it may run',
+  ],
   [
     { policies: [policy('default', mode('detect-only'))], openTasks: [task] },
     ['critical task.waits', 'warning ha.mode'],

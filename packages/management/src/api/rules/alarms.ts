@@ -134,7 +134,18 @@ function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
 }
 
 function vmAlarms(vm: VmView): Alarm[] {
+  const of = { severity: 'warning' as const, vmUuid: vm.uuid };
+  if (vm.stoppedByPerson && vm.state !== 'Stopped')
+    return [
+      {
+        ...of,
+        kind: 'vm.stopUnfinished',
+        text:
+          `${vm.name} is ${vm.state}, and a person's stop of it is not carried out: HA leaves it ` +
+          `alone until its host is seen; vm stop or vm start tells what is wished`,
+      },
+    ];
   if (vm.protected || vm.level === 'none' || vm.stoppedByPerson) return [];
   const text = `${vm.name} is not protected: ${vm.protection}`;
-  return [{ severity: 'warning', kind: 'vm.unprotected', text, vmUuid: vm.uuid }];
+  return [{ ...of, kind: 'vm.unprotected', text }];
 }

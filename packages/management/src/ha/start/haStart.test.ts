@@ -186,8 +186,12 @@ describe('the judger', () => {
 
   test('D9: leaves alone what a person stopped, and starts what a person asks for', async () => {
     const world = await withDeadHost();
-    await world.store.db.updateTable('vms').set({ stoppedByPerson: 1 }).execute();
-    expect(await world.start()).toEqual({});
+    const wish = (stoppedByPerson: number) =>
+      world.store.db.updateTable('vms').set({ stoppedByPerson }).execute();
+    await wish(1);
+    for (const judger of ['host-failure', 'vm-crash', 'manual'] as const)
+      expect(await world.start({ judger })).toEqual({});
+    await wish(0);
     expect((await world.start({ judger: 'manual' })).vm).toBeDefined();
   });
 });
