@@ -6,6 +6,7 @@ import { makeCloseOnHost, ownAgentChannel } from './fencing/channels/ownAgent.js
 import { peerChannel } from './fencing/channels/peer.js';
 import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
+import { makeProveRebooted } from './fencing/rebooted.js';
 import { makePowerControl } from './fencing/powerControl.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
 import {
@@ -40,6 +41,7 @@ import type { Events } from './telemetry/events.js';
 import { makeHostProtection, type HostProtection } from './vms/hostProtection.js';
 import { makeVmInventory } from './vms/inventory.js';
 import { makeLedger, type Ledger } from './vms/runs/ledger.js';
+import { makeOldBoots } from './vms/oldBoots.js';
 import { makeRunWatch } from './vms/runWatch.js';
 import { makeVmsService } from './vms/service.js';
 import { stopVm } from './vms/stop.js';
@@ -192,7 +194,7 @@ function composeFencing(base: Base, options: CoreOptions) {
     powerChannel({ power, presence, settings, clock }),
   ];
   const channels = options.channels?.(standard) ?? standard;
-  return { power, closeOnHost, channels, peers };
+  return { power, closeOnHost, proveRebooted: makeProveRebooted(base), channels, peers };
 }
 
 /** Bringing VMs back: the ledger, tasks and what hosts report. */
@@ -205,13 +207,16 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
   const runWatch = makeRunWatch(base.clock);
   const inventory = makeVmInventory({ ...base, ledger, runWatch });
   const marks = marksOf(base.hosts, log);
-  const hostFailures: HostFailures = makeHostFailures({ ...base, ledger, tasks, marks, dispatch });
+  const oldBoots = makeOldBoots({ ...base, ledger, inventory });
+  const failureDeps = { ...base, ledger, tasks, marks, dispatch, oldBoots };
+  const hostFailures: HostFailures = makeHostFailures(failureDeps);
   const placer = makePlacer(base);
   const haStartDeps = {
     ...base,
     ledger,
     tasks,
     runWatch,
+    oldBoots,
     placer,
     extensions: options.beforeHaStart ?? [],
     judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),

@@ -3,10 +3,10 @@ import type { VmSeen } from '@fenceline/protocol';
 import { hostUuid, makeHaWorld, VM } from '../ha/testing/haWorld.js';
 import { makeUnfinishedStops, settleStop } from './unfinishedStops.js';
 
-const alive: VmSeen = {
-  ...{ vmUuid: VM, name: 'vm1', state: 'Running', epoch: 1, pid: 9, startTime: 9 },
+const qemu = (state: VmSeen['state']): VmSeen => ({
+  ...{ vmUuid: VM, name: 'vm1', state, epoch: 1, pid: 9, startTime: 9 },
   ...{ knownToLibvirt: true, hasProcess: true },
-};
+});
 
 /** A server died after it had written the wish down; the run on h1 is open. */
 async function makeWorld(vms: VmSeen[]) {
@@ -29,7 +29,7 @@ async function makeWorld(vms: VmSeen[]) {
 
 describe('a stop that nobody carried out to its end', () => {
   test('D9: the VM runs: it is taken back, loudly, and nothing is killed', async () => {
-    const world = await makeWorld([alive]);
+    const world = await makeWorld([qemu('Running')]);
     await world.stops.seen(hostUuid(1));
     await world.settled();
     expect(await world.row()).toMatchObject({ stoppedByPerson: 0, state: 'Running' });
@@ -46,7 +46,7 @@ describe('a stop that nobody carried out to its end', () => {
   });
 
   test('D9: its host is silent: the wish stays, until it is seen', async () => {
-    const world = await makeWorld([alive]);
+    const world = await makeWorld([qemu('Running')]);
     world.judgeDead(1);
     await world.stops.start();
     await world.settled();
@@ -55,7 +55,7 @@ describe('a stop that nobody carried out to its end', () => {
   });
 
   test('D9: a qemu that is dying is neither: its end is waited for', async () => {
-    const world = await makeWorld([{ ...alive, state: 'Stopping' }]);
+    const world = await makeWorld([qemu('Stopping')]);
     await world.stops.start();
     await world.settled();
     expect(await world.row()).toMatchObject({ stoppedByPerson: 1 });
@@ -71,11 +71,11 @@ describe('a stop that nobody carried out to its end', () => {
   });
 
   test('D9: what was heard while one is settled is looked at after it', async () => {
-    const world = await makeWorld([{ ...alive, state: 'Stopping' }]);
+    const world = await makeWorld([qemu('Stopping')]);
     const first = world.stops.seen(hostUuid(1));
     await first;
     const host = world.hosts[0];
-    if (host !== undefined) host.vms = [alive];
+    if (host !== undefined) host.vms = [qemu('Running')];
     await world.stops.seen(hostUuid(1), VM);
     await world.settled();
     expect(await world.row()).toMatchObject({ stoppedByPerson: 0 });

@@ -196,6 +196,35 @@ describe('the judger', () => {
   });
 });
 
+describe('a host that runs the VM under a new boot', () => {
+  const qemu = { pid: 9, startTime: 9, knownToLibvirt: true, hasProcess: true };
+
+  /** libvirt, or a person, started it there: with the old run's mark or without any. */
+  async function autostarted(epoch: number | null) {
+    const world = await makeHaWorld();
+    await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    const host = world.hosts[0] as FakeHost;
+    host.bootId = 'boot-9';
+    host.vms = [{ vmUuid: VM, name: 'vm1', state: 'Running', epoch, ...qemu }];
+    return world;
+  }
+
+  test.each([null, 1])(
+    'I3, F33: mark %j: it is a run of its own, adopted, not killed',
+    async (mark) => {
+      const world = await autostarted(mark);
+      expect((await world.start()).vm).toEqual({ uuid: VM, hostUuid: hostUuid(1), epoch: 2 });
+      expect(await runs(world)).toMatchObject([
+        { epoch: 1, state: 'closed', bootId: 'boot-1' },
+        { epoch: 2, state: 'running', bootId: 'boot-9', mark },
+      ]);
+      expect(world.called('vmDestroy')).toEqual([]);
+      expect(world.called('vmStart')).toEqual([]);
+      expect(await world.tasks.openTaskOf(VM)).toBeUndefined();
+    },
+  );
+});
+
 describe('pre-fence settings', () => {
   test('F4: a VM of another hypervisor is not fenced by a peer, and needs a proof all the same', async () => {
     const world = await withDeadHost();
