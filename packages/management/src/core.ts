@@ -8,6 +8,8 @@ import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
 import { makeProveRebooted } from './fencing/rebooted.js';
 import { makePowerControl } from './fencing/powerControl.js';
+import { makePowerOrders } from './fencing/powerOrders.js';
+import { makePowerSettle } from './fencing/powerSettle.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
 import {
   makeFencingReadiness,
@@ -121,9 +123,11 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       readiness.start();
       await dispatch.start();
       await unfinishedStops.start();
+      fencing.powerSettle.start();
     },
     stop: async () => {
       dispatch.stop();
+      await fencing.powerSettle.stop();
       await readiness.stop();
       await protection.stop();
       await hosts.stop();
@@ -182,7 +186,10 @@ interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
 function composeFencing(base: Base, options: CoreOptions) {
   const { bus, settings, presence, clock } = base;
   const peers = makePeerFencing(base);
-  const power = makePowerControl({ ...base, device: base.powerDevice });
+  const powerDeps = { ...base, device: base.powerDevice };
+  const orders = makePowerOrders(base);
+  const power = makePowerControl(powerDeps, orders);
+  const powerSettle = makePowerSettle({ ...powerDeps, orders, control: power });
   const closeOnHost = makeCloseOnHost(base);
   const standard = [
     peerChannel({
@@ -194,7 +201,14 @@ function composeFencing(base: Base, options: CoreOptions) {
     powerChannel({ power, presence, settings, clock }),
   ];
   const channels = options.channels?.(standard) ?? standard;
-  return { power, closeOnHost, proveRebooted: makeProveRebooted(base), channels, peers };
+  return {
+    power,
+    powerSettle,
+    closeOnHost,
+    proveRebooted: makeProveRebooted(base),
+    channels,
+    peers,
+  };
 }
 
 /** Bringing VMs back: the ledger, tasks and what hosts report. */

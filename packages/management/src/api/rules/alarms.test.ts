@@ -6,7 +6,13 @@ import { alarmsOf, type AlarmFacts } from './alarms.js';
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
   Object.assign(
-    { livenessReason: '', powerLevels: [], noFenceLineSince: null, orderTokens: null },
+    {
+      livenessReason: '',
+      powerLevels: [],
+      noFenceLineSince: null,
+      orderTokens: null,
+      powerUnresolvedSince: null,
+    },
     host,
     changes,
   ) as HostView;
@@ -54,6 +60,11 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     { hosts: [hostWith({ powerLevels: [{ level: 1, verified: false, devices: [] }] })] },
     ['warning power.unverified'],
     'a device that may switch another host',
+  ],
+  [
+    { hosts: [hostWith({ powerUnresolvedSince: '2026-01-01T00:00:00.000Z' })] },
+    ['warning power.unresolved'],
+    'powerOff: nothing is placed there',
   ],
   [
     { hosts: [hostWith({ noFenceLineSince: '2026-01-01T00:00:00.000Z' })] },

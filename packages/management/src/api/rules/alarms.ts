@@ -120,10 +120,14 @@ function hookAlarms({ uuid: hostUuid, name, hookWorking, hookWhy }: HostView): A
   return [{ severity: 'warning', kind: 'host.hook', text, hostUuid }];
 }
 
-function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
-  return powerLevels
+function powerAlarms({ uuid, name, powerLevels, powerUnresolvedSince }: HostView): Alarm[] {
+  const unresolved =
+    `an "off" to the power of ${name} from ${powerUnresolvedSince} has no known outcome, so no VM ` +
+    'is placed there until the device reads on for 5 minutes or the host reboots; one that does ' +
+    'not answer any more can be taken away (host power-set, host power-clear)';
+  const unverified = powerLevels
     .filter(({ verified }) => !verified)
-    .map(({ level }) => ({
+    .map(({ level }): Alarm => ({
       severity: 'warning',
       kind: 'power.unverified',
       text:
@@ -131,6 +135,9 @@ function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
         `${name} was never seen to switch it`,
       hostUuid: uuid,
     }));
+  if (powerUnresolvedSince === null) return unverified;
+  const of = { severity: 'warning' as const, hostUuid: uuid };
+  return [{ ...of, kind: 'power.unresolved', text: unresolved }, ...unverified];
 }
 
 function vmAlarms(vm: VmView): Alarm[] {
