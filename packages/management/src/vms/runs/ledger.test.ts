@@ -257,6 +257,19 @@ describe.each([
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1 }]);
   });
 
+  test('F41: a run that was there before the word did not rely on it: its sight uses up nothing', async () => {
+    const world = await makeWorld();
+    const run = await world.adopt();
+    const found = { vmUuid: VM, mark: 7, hostUuid: hostUuid(2), bootId: 'boot-2' };
+    const { epoch } = await world.ledger.adopt(found);
+    await world.clock.advance(1_000);
+    await world.ledger.close(proofOf(silence(run, 1_000)), null);
+    await world.ledger.seenRunning(VM, epoch);
+    const lastSignOfLifeMs = (): number => 2_000;
+    expect(await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs })).toHaveLength(1);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(2);
+  });
+
   test('F41: once a start that relied on it is seen running, it is not asked again', async () => {
     const world = await confirmed();
     await world.clock.advance(1_000);
