@@ -26,6 +26,7 @@ async function makeWorld() {
   const orders = makePowerOrders({ store, clock, random: seededRandom(1) });
   await orders.record({ hostUuid: h1, deviceUuid: 'a' });
   const now = { reads: 'on' as PowerState, up: true, boot: 'boot-1', atWork: false };
+  const readings = { during: (): void => undefined };
   const settings = new Settings();
   const settle = makePowerSettle({
     ...{ store, orders, clock, log: silentLogger, loginVault: plainVault },
@@ -33,13 +34,18 @@ async function makeWorld() {
     settings: { current: () => settings },
     control: { isAtWork: () => now.atWork },
     presence: { linkUp: () => now.up, bootId: () => now.boot },
-    device: { status: async () => now.reads },
+    device: {
+      status: async () => {
+        readings.during();
+        return now.reads;
+      },
+    },
   });
   settle.start();
   const open = async () => (await orders.unresolved()).length;
   /** For most of the time that an order needs to be settled, and some more. */
   const pass = (share: number) => clock.advance(CALM_MS * share);
-  return { clock, store, orders, now, settle, open, pass };
+  return { clock, store, orders, now, readings, settle, open, pass };
 }
 
 test('powerOff: an order is over once device and host show for minutes that nothing was switched', async () => {
@@ -73,6 +79,18 @@ test.each<[string, (world: World) => unknown]>([
   expect(await world.open()).toBeGreaterThan(0);
   await world.pass(0.5);
   expect(await world.open()).toBe(0);
+  await world.settle.stop();
+});
+
+test('powerOff: a host that falls silent while its device is read is not settled', async () => {
+  const world = await makeWorld();
+  const endMs = world.clock.monotonicMs() + CALM_MS + 10_000;
+  // With the very reading that would have been the last.
+  world.readings.during = () => {
+    if (world.clock.monotonicMs() >= endMs) world.now.up = false;
+  };
+  await world.pass(1.2);
+  expect(await world.open()).toBe(1);
   await world.settle.stop();
 });
 

@@ -80,6 +80,18 @@ describe('what hosts report', () => {
     expect(world.seen.find(({ kind }) => kind === 'vm.runsTwice')?.severity).toBe('critical');
   });
 
+  test('I3: a live qemu under a new boot of its host is a newer run, and the only one', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    const [host] = world.hosts;
+    const vm = seen({ epoch: null, pid: 10 });
+    if (host !== undefined) Object.assign(host, { bootId: 'boot-9', vms: [vm] });
+    await world.inventory.changed({ hostUuid: hostUuid(1), bootId: 'boot-9', vm });
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ bootId: 'boot-9', mark: null }]);
+    expect(world.kinds()).not.toContain('vm.runsTwice');
+    expect(world.called('vmDestroy')).toEqual([]);
+  });
+
   test('F11: an adopted run whose mark is above the ledger lifts the epochs above it', async () => {
     const world = await makeWorld();
     await world.changed(seen({ epoch: 40 }));

@@ -72,12 +72,21 @@ describe('a stop that nobody carried out to its end', () => {
 
   test('D9: what was heard while one is settled is looked at after it', async () => {
     const world = await makeWorld([qemu('Stopping')]);
-    const first = world.stops.seen(hostUuid(1));
-    await first;
-    const host = world.hosts[0];
-    if (host !== undefined) host.vms = [qemu('Running')];
-    await world.stops.seen(hostUuid(1), VM);
-    await world.settled();
+    let looks = 0;
+    world.bus.handle('SettleStop', {
+      run: async ({ vmUuid }) => {
+        await settleStop(world.deps, vmUuid);
+        looks += 1;
+        if (looks > 1) return {};
+        const [host] = world.hosts;
+        if (host !== undefined) host.vms = [qemu('Running')];
+        await world.stops.seen(hostUuid(1), VM);
+        return {};
+      },
+    });
+    await world.stops.seen(hostUuid(1));
+    await world.clock.advance(1_000);
+    expect(looks).toBe(2);
     expect(await world.row()).toMatchObject({ stoppedByPerson: 0 });
   });
 });

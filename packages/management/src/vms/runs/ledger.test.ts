@@ -134,6 +134,13 @@ describe('the gate of every start', () => {
     await expect(world.grant({ liveOn })).rejects.toThrow('seen alive');
   });
 
+  test('F33: one life that is reported twice at once is one run', async () => {
+    const world = await makeWorld();
+    const [one, two] = await Promise.all([world.adopt(), world.adopt()]);
+    expect(two).toEqual(one);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(1);
+  });
+
   test('F33: two runs found at once are two runs, each with its own epoch', async () => {
     const world = await makeWorld();
     const found = [1, 2].map((n) =>
