@@ -179,6 +179,20 @@ describe('a host that rebooted', () => {
     expect(kinds).not.toContain('vm.runsTwice');
   });
 
+  test('a VM that can not be settled keeps no other one waiting', async () => {
+    const world = await makeWorld();
+    const [host] = world.hosts;
+    if (host !== undefined) host.bootId = 'boot-9';
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    const { oldBoots } = world.deps;
+    const close = oldBoots.close.bind(oldBoots);
+    oldBoots.close = async (run) =>
+      run.vmUuid === VM ? Promise.reject(new Error('disk full')) : close(run);
+    await world.judged(rebooted);
+    const open = await world.ledger.openRunsOnHost(hostUuid(1));
+    expect(open.map(({ vmUuid }) => vmUuid)).toEqual([VM]);
+  });
+
   test('hostRebooted: a host that answers under the boot of the run closes nothing', async () => {
     const world = await makeWorld();
     await world.store.db.updateTable('vms').set({ level: 'none' }).execute();

@@ -150,7 +150,10 @@ function runsThereNow(open: readonly Run[], old: Run, { inputs }: HostJudgement)
  * was killed there.
  */
 async function closeOnly({ oldBoots, log }: HostFailuresDeps, run: Run): Promise<void> {
-  const closed = await oldBoots.close(run);
+  // One VM that can't be settled keeps no other one waiting; its host is judged again soon.
+  const closed = await oldBoots
+    .close(run)
+    .catch((error: unknown) => ({ refused: messageOf(error) }));
   if ('refused' in closed)
     log.warn('an old run is not closed yet', { vm: run.vmUuid, why: closed.refused });
 }
