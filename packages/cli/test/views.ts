@@ -48,6 +48,7 @@ export const host: HostView = {
     { uuid: id('3'), name: 'h3', line: null, ways: [], roundTripMs: null },
   ],
   noFenceLineSince: null,
+  powerUnresolvedSince: null,
   orderTokens: 16,
   login: null,
   powerLevels: [

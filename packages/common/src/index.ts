@@ -19,6 +19,7 @@ export * from './config.js';
 export * from './dispatch.js';
 export * from './router.js';
 export * from './streamTransport.js';
+export * from './proofs/bootRules.js';
 export * from './proofs/bundle.js';
 export * from './proofs/canonical.js';
 export * from './proofs/chain.js';

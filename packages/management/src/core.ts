@@ -6,7 +6,10 @@ import { makeCloseOnHost, ownAgentChannel } from './fencing/channels/ownAgent.js
 import { peerChannel } from './fencing/channels/peer.js';
 import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
+import { makeProveRebooted } from './fencing/rebooted.js';
 import { makePowerControl } from './fencing/powerControl.js';
+import { makePowerOrders } from './fencing/powerOrders.js';
+import { makePowerSettle } from './fencing/powerSettle.js';
 import type { PowerDevice } from './fencing/powerDevice.js';
 import {
   makeFencingReadiness,
@@ -42,9 +45,11 @@ import { makeHostProtection, type HostProtection } from './vms/hostProtection.js
 import { makeVmInventory } from './vms/inventory.js';
 import { makeChainWatch } from './vms/runs/chainWatch.js';
 import { makeLedger, type Ledger } from './vms/runs/ledger.js';
+import { makeOldBoots } from './vms/oldBoots.js';
 import { makeRunWatch } from './vms/runWatch.js';
 import { makeVmsService } from './vms/service.js';
 import { stopVm } from './vms/stop.js';
+import { makeUnfinishedStops, settleStop } from './vms/unfinishedStops.js';
 
 /** Everything impure that the server's core works with. */
 export interface CorePorts {
@@ -100,7 +105,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
   const fencing = composeFencing(base, options);
   const ha = composeHa({ ...base, ...fencing }, options);
   const { dispatch, inventory, ledger, placer, tasks } = ha;
-  const { listener } = ha;
+  const { listener, unfinishedStops } = ha;
   handleMessages(bus, { fencing, ha });
   const watchingSinceMs = clock.monotonicMs();
   const chain = makeChainWatch(ports);
@@ -123,10 +128,13 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       readiness.start();
       await dispatch.start();
       chain.start();
+      await unfinishedStops.start();
+      fencing.powerSettle.start();
     },
     stop: async () => {
       dispatch.stop();
       await chain.stop();
+      await fencing.powerSettle.stop();
       await readiness.stop();
       await protection.stop();
       await hosts.stop();
@@ -150,6 +158,13 @@ function handleMessages(bus: MessageBus, { fencing, ha }: Domains): void {
     queue: vmQueue,
     run: async ({ taskId }, signal) => {
       await probeTask(ha.haStartDeps, taskId, signal);
+      return {};
+    },
+  });
+  bus.handle('SettleStop', {
+    queue: vmQueue,
+    run: async ({ vmUuid }) => {
+      await settleStop(ha.stopVmDeps, vmUuid);
       return {};
     },
   });
@@ -178,7 +193,10 @@ interface Base extends CorePorts, Pick<FencingReadiness, 'lines' | 'tokens'> {
 function composeFencing(base: Base, options: CoreOptions) {
   const { bus, settings, presence, clock } = base;
   const peers = makePeerFencing(base);
-  const power = makePowerControl({ ...base, device: base.powerDevice });
+  const powerDeps = { ...base, device: base.powerDevice };
+  const orders = makePowerOrders(base);
+  const power = makePowerControl(powerDeps, orders);
+  const powerSettle = makePowerSettle({ ...powerDeps, orders, control: power });
   const closeOnHost = makeCloseOnHost(base);
   const standard = [
     peerChannel({
@@ -190,7 +208,14 @@ function composeFencing(base: Base, options: CoreOptions) {
     powerChannel({ power, presence, settings, clock }),
   ];
   const channels = options.channels?.(standard) ?? standard;
-  return { power, closeOnHost, channels, peers };
+  return {
+    power,
+    powerSettle,
+    closeOnHost,
+    proveRebooted: makeProveRebooted(base),
+    channels,
+    peers,
+  };
 }
 
 /** Bringing VMs back: the ledger, tasks and what hosts report. */
@@ -203,32 +228,39 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
   const runWatch = makeRunWatch(base.clock);
   const inventory = makeVmInventory({ ...base, ledger, runWatch });
   const marks = marksOf(base.hosts, log);
-  const hostFailures: HostFailures = makeHostFailures({ ...base, ledger, tasks, marks, dispatch });
+  const oldBoots = makeOldBoots({ ...base, ledger, inventory });
+  const failureDeps = { ...base, ledger, tasks, marks, dispatch, oldBoots };
+  const hostFailures: HostFailures = makeHostFailures(failureDeps);
   const placer = makePlacer(base);
   const haStartDeps = {
     ...base,
     ledger,
     tasks,
     runWatch,
+    oldBoots,
     placer,
     extensions: options.beforeHaStart ?? [],
     judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),
     fencing: hostFailures,
     refusals: dispatch.refusals,
   };
+  const unfinishedStops = makeUnfinishedStops(base);
   const listener: HostListener = {
     vmsListed: async (list) => {
       await inventory.listed(list);
+      await unfinishedStops.seen(list.hostUuid);
       await dispatch.clusterChanged();
     },
     vmChanged: async (change) => {
       await inventory.changed(change);
+      await unfinishedStops.seen(change.hostUuid, change.vm.vmUuid);
       await dispatch.vmChanged(change.vm.vmUuid);
     },
     judged: (judgement) => hostFailures.judged(judgement),
   };
-  const stopVmDeps = { ...base, ledger };
-  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, listener };
+  const stopVmDeps = { ...base, ledger, tasks };
+  const told = { listener, unfinishedStops };
+  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, ...told };
 }
 
 /** A host that came back meanwhile is not marked any more: the arrow is illegal then. */

@@ -104,15 +104,19 @@ function tokensCell({ orderTokens }: HostView): Cell {
 }
 
 /** One line per level; of several devices all must be off for the host to be. */
-function powerFacts({ powerLevels }: HostView): [string, Cell][] {
-  if (powerLevels.length === 0) return [['power device', cell('none', 'dim')]];
-  return powerLevels.map(({ level, verified, devices }) => {
+function powerFacts({ powerLevels, powerUnresolvedSince }: HostView): [string, Cell][] {
+  const unknown = `an "off" since ${shortTime(powerUnresolvedSince ?? '')} has no known outcome`;
+  const open: [string, Cell][] =
+    powerUnresolvedSince === null ? [] : [['power order', cell(unknown, 'bad')]];
+  if (powerLevels.length === 0) return [['power device', cell('none', 'dim')], ...open];
+  const levels = powerLevels.map(({ level, verified, devices }): [string, Cell] => {
     const agents = devices.map(({ agent }) => agent).join(' + ');
     const [at] = devices.map(({ verifiedAt }) => verifiedAt ?? '').toSorted();
     const text = verified ? `verified ${shortTime(at ?? '')}` : 'not verified';
     const name = powerLevels.length === 1 ? 'power device' : `power level ${level}`;
     return [name, cell(`${agents}, ${text}`, verified ? 'good' : 'warn')];
   });
+  return [...levels, ...open];
 }
 
 function hookFact({ hookWorking, hookWhy }: HostView): Cell {

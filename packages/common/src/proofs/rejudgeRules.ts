@@ -1,4 +1,5 @@
 import type { ProofBody } from './chain.js';
+import { judgeBoot, type BootFacts } from './bootRules.js';
 import { judgeAgent, judgePeer, type AgentLookFacts, type LookFacts } from './lookRules.js';
 import { judgeOperator, type OperatorFacts } from './operatorRules.js';
 import { judgePower, type PowerFacts } from './powerRules.js';
@@ -47,6 +48,7 @@ const look = {
 
 const peerFacts = shape(look);
 const agentFacts = shape({ ...look, highestBegan: orNull(number), beganKnown: flag, stop: flag });
+const bootFacts = shape({ hostUuid: orNull(text), bootId: orNull(text) });
 const powerFacts = shape({
   level: number,
   devices: listOf(
@@ -117,6 +119,9 @@ function rejudge(proof: ProofBody): Ruling {
     case 'agent':
       if (id !== hostUuid) return { refused: `agent ${id} is not that of host ${hostUuid}` };
       return agentFacts(facts) ? judgeAgent(proof, facts as unknown as AgentLookFacts) : UNREADABLE;
+    case 'boot':
+      if (id !== hostUuid) return { refused: `host ${id} is not host ${hostUuid}` };
+      return bootFacts(facts) ? judgeBoot(proof, facts as unknown as BootFacts) : UNREADABLE;
     case 'power':
       return powerFacts(facts) ? judgePower(facts as unknown as PowerFacts) : UNREADABLE;
     case 'operator':

@@ -143,6 +143,18 @@ describe('digests that fit are not enough: the evidence is judged anew', () => {
     targetHostUnreachable: false,
   };
 
+  /** The run's own host, asked for its boot and nothing else. */
+  const answersUnder =
+    (bootId?: string) =>
+    ({ hostUuid, bootId: ofRun }: ProofBody) => ({
+      ...{ kind: 'hostRebooted', source: `boot:${hostUuid}` },
+      facts: { hostUuid, bootId: bootId ?? ofRun },
+    });
+
+  test('hostRebooted: an answer under another boot proves it', () => {
+    expect(forgedBy(2, answersUnder('boot-z'))).toEqual([]);
+  });
+
   test.each<[string, number, (body: ProofBody) => Partial<ProofBody>, string]>([
     ['F24: alive', 1, facts({ verdict: alive }), 'alive'],
     ['F21a: not drained', 1, facts({ disks: [] }), 'not drained'],
@@ -151,6 +163,8 @@ describe('digests that fit are not enough: the evidence is judged anew', () => {
     ['F13: itself', 1, (body) => ({ source: `peer:${body.hostUuid}` }), 'suspect itself'],
     ['another kind', 1, () => ({ kind: 'powerOff' }), 'proves peerConfirmedDead'],
     ['another agent', 3, () => ({ source: 'agent:h9' }), 'is not that of host'],
+    ['hostRebooted: another host', 2, () => ({ source: 'boot:h9' }), 'h9 is not host'],
+    ['hostRebooted: its own boot', 2, answersUnder(), 'under the boot of the run'],
     ['powerOff: a feed on', 4, facts({ devices: [] }), 'no power device'],
     ['a word for ever', 5, () => ({ expiresAt: null }), 'word expires'],
     ['a short silence', 5, facts({ silentForMs: 1 }), 'at least 120 s'],

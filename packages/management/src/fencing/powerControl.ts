@@ -42,15 +42,19 @@ export interface PowerControl {
    * @throws DomainError if there is no such level.
    */
   switchOff(hostUuid: string, wanted: () => boolean): Promise<readonly LevelReading[]>;
+  /** Its devices are being ordered or read right now. */
+  isAtWork(hostUuid: string): boolean;
   /** The host runs under a new boot: whatever was ordered before has happened, or has passed. */
   rebooted(hostUuid: string): Promise<void>;
   /** Hosts with an order whose outcome is not known: nothing may be placed there. */
   unresolved(): Promise<string[]>;
 }
 
-export function makePowerControl(deps: PowerControlDeps): PowerControl {
+export function makePowerControl(
+  deps: PowerControlDeps,
+  orders: PowerOrders = makePowerOrders(deps),
+): PowerControl {
   const flights = makeSingleFlight();
-  const orders = makePowerOrders(deps);
   const wishes = new Map<string, Set<() => boolean>>();
   return {
     problem: async (hostUuid) => {
@@ -75,8 +79,9 @@ export function makePowerControl(deps: PowerControlDeps): PowerControl {
         if (all.size === 0) wishes.delete(hostUuid);
       }
     },
+    isAtWork: (hostUuid) => wishes.has(hostUuid),
     rebooted: (hostUuid) => orders.resolveAll(hostUuid, 'the host runs under a new boot'),
-    unresolved: () => orders.unresolvedHosts(),
+    unresolved: async () => [...new Set((await orders.unresolved()).map((one) => one.hostUuid))],
   };
 }
 

@@ -15,7 +15,14 @@ export interface PowerOrders {
   resolveDevice(target: OrderTarget, result: string): Promise<void>;
   /** Whatever was ordered there has happened, or has passed. */
   resolveAll(hostUuid: string, result: string): Promise<void>;
-  unresolvedHosts(): Promise<string[]>;
+  /** These alone: one that was given meanwhile stays. */
+  resolve(orderUuids: readonly string[], result: string): Promise<void>;
+  unresolved(): Promise<OpenOrder[]>;
+}
+
+/** An order whose outcome is not known. */
+export interface OpenOrder extends OrderTarget {
+  uuid: string;
 }
 
 export function makePowerOrders({
@@ -52,14 +59,21 @@ export function makePowerOrders({
         .set({ resolvedAt: isoNow(clock), result })
         .execute();
     },
-    unresolvedHosts: async () => {
-      const rows = await store.db
-        .selectFrom('powerOrders')
-        .select('hostUuid')
-        .distinct()
+    resolve: async (orderUuids, result) => {
+      await store.db
+        .updateTable('powerOrders')
+        .set({ resolvedAt: isoNow(clock), result })
+        .where('uuid', 'in', orderUuids)
         .where('resolvedAt', 'is', null)
         .execute();
-      return rows.map(({ hostUuid }) => hostUuid);
     },
+    unresolved: () =>
+      store.db
+        .selectFrom('powerOrders')
+        .select(['uuid', 'hostUuid', 'deviceUuid'])
+        .where('resolvedAt', 'is', null)
+        .orderBy('orderedAt')
+        .orderBy('uuid')
+        .execute(),
   };
 }

@@ -1,3 +1,4 @@
+import type { MonotonicMs } from '@fenceline/common';
 import type { ProofKind } from '../store/schema.js';
 import type { Run } from '../vms/runs/run.js';
 
@@ -13,6 +14,8 @@ export interface ProofClaim {
   readonly facts: ProofFacts;
   /** Seconds after which it can't be used any more; absent = never. */
   readonly expiresAfterSec?: number;
+  /** Proofs that stand on silence: monotonic time of the look at it. */
+  readonly silentAtMs?: MonotonicMs;
 }
 
 const makers = new WeakSet<object>();

@@ -23,7 +23,7 @@ async function makeWorld() {
     store: world.store,
     ledger: world.ledger,
     tasks: world.tasks,
-    closeOnHost: world.closeOnHost,
+    oldBoots: world.deps.oldBoots,
     power: { rebooted: async () => void marks.push('power settled') },
     log: silentLogger,
     marks: {
@@ -158,15 +158,58 @@ describe('a host that rebooted', () => {
     const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
     expect(kinds).toEqual([{ kind: 'hostRebooted' }, { kind: 'hostRebooted' }]);
     expect(await world.tasks.open()).toEqual([]);
+    expect(world.called('vmDestroy')).toEqual([]);
+  });
+
+  test('I3: what libvirt has started there since is a newer run: adopted, not killed', async () => {
+    const world = await makeWorld();
+    const [host] = world.hosts;
+    if (host === undefined) throw new Error('no host');
+    host.bootId = 'boot-9';
+    const qemu = { pid: 9, startTime: 9, epoch: null, knownToLibvirt: true, hasProcess: true };
+    host.vms = [{ vmUuid: VM, name: 'vm1', state: 'Running', ...qemu }];
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    await world.judged(rebooted);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([
+      { epoch: 2, mark: null, bootId: 'boot-9', state: 'running' },
+    ]);
+    expect(world.called('vmDestroy')).toEqual([]);
+    const kinds = world.seen.map(({ kind }) => kind);
+    expect(kinds).toContain('vm.adopted');
+    expect(kinds).not.toContain('vm.runsTwice');
+  });
+
+  test('a VM that can not be settled keeps no other one waiting', async () => {
+    const world = await makeWorld();
+    const [host] = world.hosts;
+    if (host !== undefined) host.bootId = 'boot-9';
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    const { oldBoots } = world.deps;
+    const close = oldBoots.close.bind(oldBoots);
+    oldBoots.close = async (run) =>
+      run.vmUuid === VM ? Promise.reject(new Error('disk full')) : close(run);
+    await world.judged(rebooted);
+    const open = await world.ledger.openRunsOnHost(hostUuid(1));
+    expect(open.map(({ vmUuid }) => vmUuid)).toEqual([VM]);
+  });
+
+  test('hostRebooted: a host that answers under the boot of the run closes nothing', async () => {
+    const world = await makeWorld();
+    await world.store.db.updateTable('vms').set({ level: 'none' }).execute();
+    await world.judged(rebooted);
+    expect(await world.ledger.openRunsOnHost(hostUuid(1))).toHaveLength(2);
   });
 
   test('a VM that runs there again, started by somebody else, gets no task, however often told', async () => {
     const world = await makeWorld();
     for (const vmUuid of [VM, OTHER])
       await world.ledger.adopt({ vmUuid, mark: null, hostUuid: hostUuid(1), bootId: 'boot-9' });
+    const [host] = world.hosts;
+    if (host !== undefined) host.bootId = 'boot-9';
     for (let i = 0; i < 3; i += 1) await world.judged(rebooted);
     expect(await world.tasks.open()).toEqual([]);
-    expect(world.calls).toEqual([]);
+    expect(world.called('vmDestroy')).toEqual([]);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ bootId: 'boot-9' }]);
   });
 
   test('a new boot settles what was ordered of its power device before', async () => {

@@ -1,9 +1,9 @@
 import { messageOf, type Logger } from '@fenceline/common';
 import { PRIORITIES } from '@fenceline/protocol';
-import type { CloseOnHost } from '../fencing/channels/ownAgent.js';
 import type { PowerControl } from '../fencing/powerControl.js';
 import type { HostFencingMarks, HostJudgement } from '../hosts/contracts.js';
 import type { Store } from '../store/store.js';
+import type { OldBoots } from '../vms/oldBoots.js';
 import type { Ledger } from '../vms/runs/ledger.js';
 import type { Run } from '../vms/runs/run.js';
 import { findVm, type Vm } from '../vms/vm.js';
@@ -16,7 +16,7 @@ export interface HostFailuresDeps {
   tasks: Tasks;
   marks: HostFencingMarks;
   dispatch: Dispatch;
-  closeOnHost: CloseOnHost;
+  oldBoots: OldBoots;
   power: Pick<PowerControl, 'rebooted'>;
   log: Logger;
 }
@@ -130,32 +130,32 @@ async function showUnknown({ store, ledger }: HostFailuresDeps, hostUuid: string
 async function closeRebooted(deps: HostFailuresDeps, judgement: HostJudgement): Promise<void> {
   await deps.power.rebooted(judgement.hostUuid);
   const open = await deps.ledger.openRunsOnHost(judgement.hostUuid);
-  const old = open.filter(
-    (run) => run.bootId !== judgement.inputs.bootId && !runsThereNow(open, run, judgement),
-  );
-  const vms = await protectedVms(deps, old);
+  const old = open.filter((run) => run.bootId !== judgement.inputs.bootId);
+  const down = old.filter((run) => !runsThereNow(open, run, judgement));
+  const vms = await protectedVms(deps, down);
   for (const vm of vms)
     await bringBack(deps, vm, { judgement, preferredHostUuid: judgement.hostUuid });
   const others = old.filter((run) => !vms.some((vm) => vm.uuid === run.vmUuid));
   for (const run of others) await closeOnly(deps, run);
 }
 
-/**
- * The VM runs there under the new boot, started by somebody else: it needs no start. Its old run
- * is closed with the new one, when that is over.
- */
+/** The VM runs there under the new boot, started by somebody else: it needs no start. */
 function runsThereNow(open: readonly Run[], old: Run, { inputs }: HostJudgement): boolean {
   return open.some((run) => run.vmUuid === old.vmUuid && run.bootId === inputs.bootId);
 }
 
-/** A VM that nobody wants back still gets its old run closed, so that a person can start it. */
-async function closeOnly(deps: HostFailuresDeps, run: Run): Promise<void> {
-  const vm = await findVm(deps.store.db, run.vmUuid);
-  if (vm === undefined) return;
-  const options = { stop: false, gracefulMs: 0, taskUuid: null };
-  const judged = await deps.closeOnHost(run, vm, options);
-  if ('proof' in judged) await deps.ledger.close(judged.proof, null);
-  else deps.log.warn('an old run is not closed yet', { vm: vm.name, why: judged.refused });
+/**
+ * A VM that nobody brings back still gets its old run closed, so that a person can start it.
+ * safety: I3: never by a fence: libvirt starts such a VM with its host, and nobody would start what
+ * was killed there.
+ */
+async function closeOnly({ oldBoots, log }: HostFailuresDeps, run: Run): Promise<void> {
+  // One VM that can't be settled keeps no other one waiting; its host is judged again soon.
+  const closed = await oldBoots
+    .close(run)
+    .catch((error: unknown) => ({ refused: messageOf(error) }));
+  if ('refused' in closed)
+    log.warn('an old run is not closed yet', { vm: run.vmUuid, why: closed.refused });
 }
 
 async function protectedVms({ store, log }: HostFailuresDeps, runs: readonly Run[]) {

@@ -11,6 +11,8 @@ export function judge(
 ): Judgement {
   switch (message.judger) {
     case 'manual':
+      // A start takes an older stop back before it asks; so this stop is the newer wish.
+      if (vm.stoppedByPerson) return leave(`${vm.name} was stopped by a person`);
       return { decision: 'start' };
     case 'host-failure':
       if (vm.stoppedByPerson) return leave(`${vm.name} was stopped by a person`);

@@ -84,6 +84,7 @@ export function makeConfirmDeadService(deps: ConfirmDeadDeps): ConfirmDeadServic
       const vmUuids: string[] = [];
       const { operator } = deps.settings.current().ha;
       for (const run of await deps.ledger.openRunsOnHost(hostUuid)) {
+        const lookedAtMs = deps.clock.monotonicMs();
         const judged = proofByOperator(run, {
           operator: actor.name,
           reason,
@@ -92,6 +93,7 @@ export function makeConfirmDeadService(deps: ConfirmDeadDeps): ConfirmDeadServic
           silentForMs: silentFor(deps, host),
           requiredSilenceMs: operator.confirmDeadAfterSec * 1_000,
           expiresAfterSec: operator.confirmDeadExpiresSec,
+          lookedAtMs,
         });
         if ('refused' in judged)
           throw new DomainError(

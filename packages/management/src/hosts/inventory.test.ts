@@ -3,6 +3,9 @@ import { Secret } from '@fenceline/common';
 import { recordingLogger } from '@fenceline/common/testing';
 import type { HostsService } from '../api/services.js';
 import type { NewHost } from './inventory.js';
+import { proofByOperator } from '../fencing/proofs/byOperator.js';
+import { makeLedger } from '../vms/runs/ledger.js';
+import { runOf } from '../vms/runs/run.js';
 import { makeRig, type HostsRig } from './testing/rig.js';
 import { CLUSTER, hostUuid, makeWorld } from './testing/world.js';
 
@@ -281,6 +284,23 @@ describe('remove', () => {
     expect(rig.hosts.presence.bootId(h1)).toBeUndefined();
     await rig.hosts.stop();
     expect(rig.clock.pending).toBe(0);
+  });
+
+  test('F41: a host whose runs a word has closed stays until its VMs run elsewhere', async () => {
+    const rig = await makeRig(1);
+    await openRun(rig, h1);
+    const row = await rig.store.db.selectFrom('runs').selectAll().executeTakeFirstOrThrow();
+    const silence = { silentForMs: 9, requiredSilenceMs: 9, lookedAtMs: 0, expiresAfterSec: 600 };
+    const names = { operator: 'ann', reason: 'no power', typedName: 'h1', hostName: 'h1' };
+    const judged = proofByOperator(runOf(row), { ...names, ...silence });
+    if (!('proof' in judged)) throw new Error(judged.refused);
+    await makeLedger(rig).close(judged.proof, null);
+    await expect(rig.hosts.inventory.remove(h1)).rejects.toThrow('was judged dead by silence');
+    expect(await rows(rig, h1)).toBe(1);
+    await rig.store.db.updateTable('proofs').set({ usedAt: 'now' }).execute();
+    await rig.clock.settle(rig.hosts.inventory.remove(h1));
+    expect(await rows(rig, h1)).toBe(0);
+    await rig.hosts.stop();
   });
 
   test('a host that is removed while it is being connected leaves nothing behind', async () => {

@@ -12,6 +12,8 @@ class Outlets implements PowerDevice {
   feeds = new Set(['a', 'b']);
   /** Says OK, reads off, and leaves it on. */
   lying = new Set<string>();
+  /** Turns itself on again once another one is off. */
+  comesBack: string | undefined;
   readonly calls: string[] = [];
   changed: (hasPower: boolean) => void = () => undefined;
   clock: HostsRig['clock'] | undefined;
@@ -30,6 +32,8 @@ class Outlets implements PowerDevice {
     const plug = parameters['plug'] ?? '';
     this.calls.push(`${plug} ${to}`);
     this.states.set(plug, to);
+    if (to === 'off' && this.comesBack !== undefined && this.comesBack !== plug)
+      this.states.set(this.comesBack, 'on');
     if (this.#hasPower !== before) this.changed(this.#hasPower);
   }
 }
@@ -102,6 +106,14 @@ describe('the drill of a host with two supplies', () => {
     outlets.lying.add('b');
     await set(['a', 'b']);
     await expect(verify()).rejects.toThrow(/still answers/);
+    expect(await verified()).toEqual([[false, false]]);
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a feed that is back when the next one is off: never off at one moment', async () => {
+    outlets.comesBack = 'a';
+    await set(['a', 'b']);
+    await expect(verify()).rejects.toThrow('the device was told off and still reads on');
     expect(await verified()).toEqual([[false, false]]);
     await rig.hosts.stop();
   });

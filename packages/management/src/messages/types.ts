@@ -36,6 +36,11 @@ export interface StopVmInstanceMsg extends Message {
   gracefulMs: number;
 }
 
+/** Asks what became of a stop that nobody carried out to its end. */
+export interface SettleStopMsg extends Message {
+  vmUuid: string;
+}
+
 /** Asks for a look at the runs of a refused task, between two of its attempts. */
 export interface ProbeHaTaskMsg extends Message {
   vmUuid: string;
@@ -96,6 +101,7 @@ export interface CheckHostCapacityReply extends Reply {
 export interface MessageTypes {
   HaStartVmInstance: { message: HaStartVmInstanceMsg; reply: HaStartVmInstanceReply };
   ProbeHaTask: { message: ProbeHaTaskMsg; reply: Reply };
+  SettleStop: { message: SettleStopMsg; reply: Reply };
   StopVmInstance: { message: StopVmInstanceMsg; reply: Reply };
   FenceVmOnHost: { message: FenceVmOnHostMsg; reply: FenceVmOnHostReply };
   ConnectHost: { message: ConnectHostMsg; reply: Reply };

@@ -80,6 +80,18 @@ describe('what hosts report', () => {
     expect(world.seen.find(({ kind }) => kind === 'vm.runsTwice')?.severity).toBe('critical');
   });
 
+  test('I3: a live qemu under a new boot of its host is a newer run, and the only one', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    const [host] = world.hosts;
+    const vm = seen({ epoch: null, pid: 10 });
+    if (host !== undefined) Object.assign(host, { bootId: 'boot-9', vms: [vm] });
+    await world.inventory.changed({ hostUuid: hostUuid(1), bootId: 'boot-9', vm });
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ bootId: 'boot-9', mark: null }]);
+    expect(world.kinds()).not.toContain('vm.runsTwice');
+    expect(world.called('vmDestroy')).toEqual([]);
+  });
+
   test('F11: an adopted run whose mark is above the ledger lifts the epochs above it', async () => {
     const world = await makeWorld();
     await world.changed(seen({ epoch: 40 }));
@@ -153,6 +165,34 @@ describe('a stop by a person', () => {
     const kinds = await world.store.db.selectFrom('proofs').select('kind').execute();
     expect(kinds).toEqual([{ kind: 'cleanStop' }]);
     expect(await world.row()).toMatchObject({ state: 'Stopped', stoppedByPerson: 1 });
+  });
+
+  test('D9: the wish is durable before the order', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    const wishes: number[] = [];
+    const closeOnHost: typeof world.closeOnHost = async (...asked) => {
+      wishes.push((await world.row()).stoppedByPerson);
+      return world.closeOnHost(...asked);
+    };
+    await stopVm({ ...world.deps, closeOnHost }, message);
+    expect(wishes).toEqual([1]);
+  });
+
+  test('D9: ends an older start that waits for a host; a refused one does not', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    const wanted = { ...{ vmUuid: VM, reason: 'by a person', judger: 'manual' as const } };
+    const lists = { siblingHostUuids: [], softAvoidHostUuids: [] };
+    const task = await world.tasks.openOrCreate({ ...wanted, ...lists });
+    const host = world.hosts[0];
+    if (host !== undefined) host.up = false;
+    await expect(stopVm(world.deps, message)).rejects.toThrow('not proven stopped');
+    expect(await world.tasks.openTaskOf(VM)).toMatchObject({ uuid: task.uuid });
+    if (host !== undefined) host.up = true;
+    await stopVm(world.deps, message);
+    expect(await world.tasks.openTaskOf(VM)).toBeUndefined();
+    expect(await world.tasks.find(task.uuid)).toMatchObject({ state: 'cancelled' });
   });
 
   test('is refused in words while the host can not prove it, and then nothing has changed', async () => {

@@ -7,6 +7,7 @@ import {
   type VmSeen,
 } from '@fenceline/protocol';
 import { agentAddress } from '../fencing/peerCall.js';
+import type { ProveRebooted } from '../fencing/rebooted.js';
 import { askStatus } from './askStatus.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
 import type { HostDirectory, HostInfo, HostVmList } from '../hosts/contracts.js';
@@ -29,6 +30,7 @@ export interface VmInventoryDeps {
   gateway: AgentGateway;
   directory: HostDirectory;
   runWatch: RunWatch;
+  proveRebooted: ProveRebooted;
 }
 
 /** Keeps the inventory and the ledger in step with what hosts report. Starts and stops nothing. */
@@ -106,7 +108,9 @@ async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<voi
   if (now === undefined && (await wasClosed(deps, vm, change))) return;
   const seen = now?.vm ?? change.vm;
   const bootId = now?.bootId ?? change.bootId;
-  const others = await deps.ledger.openRuns(vm.uuid);
+  const before = await deps.ledger.openRuns(vm.uuid);
+  const ofOldBoot = before.filter((run) => run.hostUuid === hostUuid && run.bootId !== bootId);
+  const others = before.filter((run) => !ofOldBoot.includes(run));
   const { epoch } = await deps.ledger.adopt({
     vmUuid: vm.uuid,
     hostUuid,
@@ -126,6 +130,11 @@ async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<voi
         : `VM ${vm.name} runs here although run ${others[0]?.epoch} of it is open elsewhere`,
     facts: { epoch, seenEpoch: seen.epoch, openRuns: others.length },
   });
+  // One that can't be proven over now is told of again with its host's reboot.
+  for (const run of ofOldBoot) {
+    const judged = await deps.proveRebooted(run);
+    if ('proof' in judged) await deps.ledger.close(judged.proof, null);
+  }
 }
 
 /** A run under that boot of the host, with that mark, is closed by proof. */

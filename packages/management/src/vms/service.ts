@@ -57,6 +57,7 @@ export function makeVmsService(deps: VmsServiceDeps): VmsService {
     },
     haStart: async (vmUuid, { reason, actor }) => {
       await requireVm(store, vmUuid);
+      await wantRunning(store, vmUuid);
       return begin(deps, { vmUuid, reason: `${reason} (by ${actor.name})` });
     },
   };
@@ -71,9 +72,13 @@ async function startByPerson(
   if (isAlive(deps.presence, vm))
     throw new DomainError('CONFLICT', `VM ${vm.name} runs already`, { host: vm.hostUuid });
   if (hostUuid !== undefined) await requireFits(deps, vm, hostUuid);
-  const mine = deps.store.db.updateTable('vms').where('uuid', '=', vmUuid);
-  await mine.set({ stoppedByPerson: 0 }).execute();
+  await wantRunning(deps.store, vmUuid);
   return begin(deps, { vmUuid, reason: `started by ${actor.name}`, preferredHostUuid: hostUuid });
+}
+
+/** Durable before its task: whoever stops it from now on is the last to say what is wished. */
+async function wantRunning({ db }: Store, vmUuid: string): Promise<void> {
+  await db.updateTable('vms').set({ stoppedByPerson: 0 }).where('uuid', '=', vmUuid).execute();
 }
 
 /** A person who names a host means it. @throws DomainError REFUSED with what is against it. */

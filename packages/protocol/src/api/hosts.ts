@@ -102,6 +102,8 @@ export class HostView {
   /** The first device of the first level; null: there is none. */
   @Nullable() @Part(() => PowerDeviceView) powerDevice: PowerDeviceView | null = null;
   @List(() => PowerLevelView) powerLevels = required<PowerLevelView[]>();
+  /** Since when the outcome of an "off" to its power is not known: nothing is placed there; null: none. */
+  @Nullable() @Time() powerUnresolvedSince: string | null = null;
   /** Siblings that could fence it now, those with a line first; the first 16. */
   @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
   /** Since when it has had no standing fence line, if that has lasted; null: it has, or needs none. */

@@ -7,8 +7,9 @@ import {
   type PowerLevelView,
   type PowerReadiness,
 } from '@fenceline/protocol';
+import type { ExpressionBuilder } from 'kysely';
 import { isVerified } from '../../fencing/powerTopology.js';
-import type { HostsTable } from '../../store/schema.js';
+import type { Database, HostsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import type { HostFacts } from '../rules/protection.js';
 import { findOptional } from './lookup.js';
@@ -18,6 +19,7 @@ interface HostRow extends HostsTable {
   clusterName: string | null;
   loginKind: LoginKind | null;
   openRuns: number;
+  powerUnresolvedSince: string | null;
 }
 
 /** Hosts with their cluster and open runs. */
@@ -38,7 +40,18 @@ function hostRows(on: Queryable) {
         .$asScalar()
         .$notNull()
         .as('openRuns'),
-    );
+    )
+    .select((eb) => powerUnresolvedSince(eb).as('powerUnresolvedSince'));
+}
+
+/** Of the oldest order of a host whose outcome is not known. */
+function powerUnresolvedSince(eb: ExpressionBuilder<Database, 'hosts'>) {
+  return eb
+    .selectFrom('powerOrders')
+    .select(({ fn }) => fn.min('powerOrders.orderedAt').as('since'))
+    .whereRef('powerOrders.hostUuid', '=', 'hosts.uuid')
+    .where('powerOrders.resolvedAt', 'is', null)
+    .$asScalar();
 }
 
 export async function listHosts(on: Queryable, query: ListHostsRequest): Promise<HostPage> {
@@ -85,6 +98,7 @@ export async function hostFacts(on: Queryable): Promise<HostFacts[]> {
     .selectFrom('hosts')
     .select(['hosts.uuid', 'name', 'clusterUuid', 'hypervisor', 'status', 'state'])
     .select(['liveness', 'agentVersion', 'hookWorking', 'hookWhy'])
+    .select((eb) => powerUnresolvedSince(eb).as('powerUnresolvedSince'))
     .orderBy('name')
     .orderBy('hosts.uuid')
     .execute();
@@ -161,6 +175,7 @@ function hostView(row: HostRow, power: ReadonlyMap<string, PowerLevelView[]>): H
     hookWhy: row.hookWhy,
     powerDevice: powerLevels[0]?.devices[0] ?? null,
     powerLevels,
+    powerUnresolvedSince: row.powerUnresolvedSince,
     // Not in the store: `withFencing` fills them in.
     canBeFencedBy: [],
     noFenceLineSince: null,

@@ -6,7 +6,13 @@ import { alarmsOf, type AlarmFacts } from './alarms.js';
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
   Object.assign(
-    { livenessReason: '', powerLevels: [], noFenceLineSince: null, orderTokens: null },
+    {
+      livenessReason: '',
+      powerLevels: [],
+      noFenceLineSince: null,
+      orderTokens: null,
+      powerUnresolvedSince: null,
+    },
     host,
     changes,
   ) as HostView;
@@ -58,6 +64,11 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'a device that may switch another host',
   ],
   [
+    { hosts: [hostWith({ powerUnresolvedSince: '2026-01-01T00:00:00.000Z' })] },
+    ['warning power.unresolved'],
+    'powerOff: nothing is placed there',
+  ],
+  [
     { hosts: [hostWith({ noFenceLineSince: '2026-01-01T00:00:00.000Z' })] },
     ['warning fence.line.none'],
     'F27: it can not be fenced once it can not fork',
@@ -80,7 +91,16 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'D19: red before it matters',
   ],
   [{ vms: [vmWith({ protected: false, level: 'none' })] }, [], 'nobody asked for it'],
-  [{ vms: [vmWith({ protected: false, stoppedByPerson: true })] }, [], 'a person stopped it'],
+  [
+    { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Stopped' })] },
+    [],
+    'a person stopped it',
+  ],
+  [
+    { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Unknown' })] },
+    ['warning vm.stopUnfinished'],
+    'nobody brings it back, and it may run',
+  ],
   [
     { policies: [policy('default', mode('detect-only'))], openTasks: [task] },
     ['critical task.waits', 'warning ha.mode'],

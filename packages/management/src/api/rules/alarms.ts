@@ -125,10 +125,14 @@ function hookAlarms({ uuid: hostUuid, name, hookWorking, hookWhy }: HostView): A
   return [{ severity: 'warning', kind: 'host.hook', text, hostUuid }];
 }
 
-function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
-  return powerLevels
+function powerAlarms({ uuid, name, powerLevels, powerUnresolvedSince }: HostView): Alarm[] {
+  const unresolved =
+    `an "off" to the power of ${name} from ${powerUnresolvedSince} has no known outcome, so no VM ` +
+    'is placed there until the device reads on for 5 minutes or the host reboots; one that does ' +
+    'not answer any more can be taken away (host power-set, host power-clear)';
+  const unverified = powerLevels
     .filter(({ verified }) => !verified)
-    .map(({ level }) => ({
+    .map(({ level }): Alarm => ({
       severity: 'warning',
       kind: 'power.unverified',
       text:
@@ -136,10 +140,24 @@ function powerAlarms({ uuid, name, powerLevels }: HostView): Alarm[] {
         `${name} is not proven to switch it`,
       hostUuid: uuid,
     }));
+  if (powerUnresolvedSince === null) return unverified;
+  const of = { severity: 'warning' as const, hostUuid: uuid };
+  return [{ ...of, kind: 'power.unresolved', text: unresolved }, ...unverified];
 }
 
 function vmAlarms(vm: VmView): Alarm[] {
+  const of = { severity: 'warning' as const, vmUuid: vm.uuid };
+  if (vm.stoppedByPerson && vm.state !== 'Stopped')
+    return [
+      {
+        ...of,
+        kind: 'vm.stopUnfinished',
+        text:
+          `${vm.name} is ${vm.state}, and a person's stop of it is not carried out: HA leaves it ` +
+          `alone until its host is seen; vm stop or vm start tells what is wished`,
+      },
+    ];
   if (vm.protected || vm.level === 'none' || vm.stoppedByPerson) return [];
   const text = `${vm.name} is not protected: ${vm.protection}`;
-  return [{ severity: 'warning', kind: 'vm.unprotected', text, vmUuid: vm.uuid }];
+  return [{ ...of, kind: 'vm.unprotected', text }];
 }

@@ -13,6 +13,7 @@ const host = (name: string, changes: Partial<HostFacts> = {}): HostFacts => ({
   agentVersion: '0.1.0',
   hookWorking: 1,
   hookWhy: '',
+  powerUnresolvedSince: null,
   power: 'none',
   ...changes,
 });
@@ -77,6 +78,11 @@ describe('protected, or why not', () => {
     [{ ...vm, host: host('h1') }, [host('h1')], 'active', false, 'no sibling could fence it'],
     [{ ...vm, host: host('h1', { liveness: 'suspect' }) }, hosts, 'active', false, 'h1 is suspect'],
     [vm, [h1], 'active', false, 'no other host of its cluster'],
+    [
+      vm,
+      [h1, host('h2', { powerUnresolvedSince: '2026-01-01T00:00:00.000Z' })],
+      ...(['active', false, 'no other host of its cluster'] as const),
+    ],
     [
       { ...vm, host: host('h1', { power: 'verified', hookWorking: 0, hookWhy: 'it is gone' }) },
       hosts,

@@ -16,7 +16,11 @@ export type HostFacts = Pick<
   | 'agentVersion'
   | 'hookWorking'
   | 'hookWhy'
-> & { power: PowerReadiness };
+> & {
+  power: PowerReadiness;
+  /** An "off" to its power has no known outcome: nothing is placed there; null: none has. */
+  powerUnresolvedSince: string | null;
+};
 
 export interface VmFacts {
   level: HaLevel;
@@ -150,6 +154,7 @@ function hasDestination(host: HostFacts, hosts: readonly HostFacts[]): boolean {
       other.uuid !== host.uuid &&
       other.clusterUuid === host.clusterUuid &&
       other.status === 'Connected' &&
-      other.state === 'Enabled',
+      other.state === 'Enabled' &&
+      other.powerUnresolvedSince === null,
   );
 }

@@ -45,6 +45,7 @@ function anyProof() {
     silentForMs: 1,
     requiredSilenceMs: 0,
     expiresAfterSec: 1,
+    lookedAtMs: 0,
   });
   if (!('proof' in judged)) throw new Error(judged.refused);
   return judged.proof;

@@ -1,4 +1,4 @@
-import { resolveVerdict, type Clock } from '@fenceline/common';
+import { resolveVerdict, type Clock, type UnreachableFacts } from '@fenceline/common';
 import type { HostPresence } from '../../hosts/contracts.js';
 import type { MessageBus } from '../../messages/bus.js';
 import type { FenceVmOnHostMsg, PeerEvidence } from '../../messages/types.js';
@@ -93,8 +93,9 @@ async function bySilence(
     return { ...seen, why: `${seen.why}; silence proves nothing (ha.unreachable.policy is never)` };
   const records = await (deps.records ?? noStorageRecords).read(run, vm);
   // safety: after everything else was read: whoever acted meanwhile is alive.
+  const lookedAtMs = deps.clock.monotonicMs();
   const lastMs = deps.presence.lastSignOfLifeMs(run.hostUuid);
-  const judged = proofByUnreachable(run, {
+  const facts: UnreachableFacts = {
     policy,
     minSiblings,
     eligibleSiblings,
@@ -110,7 +111,8 @@ async function bySilence(
     })),
     signOfLife: lastMs !== undefined && lastMs >= beganMs,
     records: deps.unchanged.note(run.hostUuid, records),
-  });
+  };
+  const judged = proofByUnreachable(run, facts, lookedAtMs);
   return 'proof' in judged
     ? { channel: 'peer', proof: judged.proof, why: `unreachable (${policy})` }
     : { ...seen, why: `${seen.why}; ${judged.refused}` };

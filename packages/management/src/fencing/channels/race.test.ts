@@ -22,7 +22,7 @@ const request: ProofRequest = {
 /** A proof that bears its channel's name. */
 function proofOf(name: string) {
   const names = { typedName: 'h', hostName: 'h', reason: name };
-  const silence = { silentForMs: 1, requiredSilenceMs: 0, expiresAfterSec: 1 };
+  const silence = { silentForMs: 1, requiredSilenceMs: 0, expiresAfterSec: 1, lookedAtMs: 0 };
   const judged = proofByOperator(run, { operator: name, ...names, ...silence });
   if (!('proof' in judged)) throw new Error(judged.refused);
   return judged.proof;

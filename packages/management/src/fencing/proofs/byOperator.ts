@@ -1,4 +1,4 @@
-import { judgeOperator, type OperatorFacts } from '@fenceline/common';
+import { judgeOperator, type MonotonicMs, type OperatorFacts } from '@fenceline/common';
 import type { Run } from '../../vms/runs/run.js';
 import { FenceProof, proofMaker, type Judged } from '../proof.js';
 
@@ -8,6 +8,8 @@ const maker = proofMaker('byOperator');
 export interface OperatorConfirmation extends OperatorFacts {
   operator: string;
   expiresAfterSec: number;
+  /** Monotonic time at which `silentForMs` was measured. */
+  lookedAtMs: MonotonicMs;
 }
 
 /** `operatorConfirmed`: refused while the host may still be alive; bound to run and boot. */
@@ -22,5 +24,6 @@ export function proofByOperator(run: Run, word: OperatorConfirmation): Judged {
   if ('refused' in ruling) return ruling;
   const source = `operator:${operator}`;
   const { kind } = ruling;
-  return { proof: new FenceProof(maker, { kind, run, source, facts, expiresAfterSec }) };
+  const claim = { kind, run, source, facts, expiresAfterSec, silentAtMs: word.lookedAtMs };
+  return { proof: new FenceProof(maker, claim) };
 }

@@ -4,6 +4,7 @@ import type { PeerEvidence } from '../../messages/types.js';
 import type { Run } from '../../vms/runs/run.js';
 import { FenceProof, type Judged } from '../proof.js';
 import { proofByAgent } from './byAgent.js';
+import { proofByBoot } from './byBoot.js';
 import { proofByOperator } from './byOperator.js';
 import { proofByPeer } from './byPeer.js';
 import { proofByPower, type DeviceReading, type PowerReading } from './byPower.js';
@@ -188,6 +189,7 @@ describe("what a person's word proves", () => {
     silentForMs: 120_000,
     requiredSilenceMs: 120_000,
     expiresAfterSec: 600,
+    lookedAtMs: 0,
   };
 
   test('a silent host, its typed name and a reason', () => {
@@ -200,6 +202,24 @@ describe("what a person's word proves", () => {
     [{ reason: '  ' }, 'no reason'],
   ])('%j is refused: %s', (change, _because) => {
     expect(kindOf(proofByOperator(run, { ...word, ...change }))).toContain('refused');
+  });
+});
+
+describe('what an answer under another boot proves', () => {
+  const answer = { hostUuid: 'h1', bootId: 'boot-b' };
+
+  test('hostRebooted: no process outlives its kernel', () => {
+    expect(kindOf(proofByBoot(run, answer))).toBe('hostRebooted');
+  });
+
+  test.each([
+    [{ bootId: 'boot-a' }, 'under the boot of the run', 'it may run'],
+    [{ bootId: '' }, 'no boot', 'an empty boot is none'],
+    [{ bootId: null }, 'no boot', 'a boot must be named'],
+    [{ hostUuid: 'h9' }, 'not h1', 'a wrong machine behind the address'],
+    [{ hostUuid: null }, 'names host none', 'a new agent, perhaps of another machine'],
+  ])('hostRebooted: %j is no proof (%s: %s)', (change, why, _because) => {
+    expect(kindOf(proofByBoot(run, { ...answer, ...change }))).toContain(why);
   });
 });
 

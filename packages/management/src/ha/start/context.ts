@@ -9,6 +9,7 @@ import type { SettingsSource } from '../../settings/settings.js';
 import type { Store } from '../../store/store.js';
 import type { Events } from '../../telemetry/events.js';
 import type { Ledger } from '../../vms/runs/ledger.js';
+import type { OldBoots } from '../../vms/oldBoots.js';
 import type { RunWatch } from '../../vms/runWatch.js';
 import type { Vm } from '../../vms/vm.js';
 import type { HostFailures } from '../hostFailures.js';
@@ -37,6 +38,7 @@ export interface HaStartDeps {
   channels: readonly ProofChannel[];
   closeOnHost: CloseOnHost;
   runWatch: RunWatch;
+  oldBoots: OldBoots;
   extensions: readonly BeforeHaStartVm[];
   /** Marks the host of a run while proof is sought; harmless for a host that is not suspect. */
   fencing: Pick<HostFailures, 'began' | 'refused'>;

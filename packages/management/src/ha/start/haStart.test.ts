@@ -186,10 +186,43 @@ describe('the judger', () => {
 
   test('D9: leaves alone what a person stopped, and starts what a person asks for', async () => {
     const world = await withDeadHost();
-    await world.store.db.updateTable('vms').set({ stoppedByPerson: 1 }).execute();
-    expect(await world.start()).toEqual({});
+    const wish = (stoppedByPerson: number) =>
+      world.store.db.updateTable('vms').set({ stoppedByPerson }).execute();
+    await wish(1);
+    for (const judger of ['host-failure', 'vm-crash', 'manual'] as const)
+      expect(await world.start({ judger })).toEqual({});
+    await wish(0);
     expect((await world.start({ judger: 'manual' })).vm).toBeDefined();
   });
+});
+
+describe('a host that runs the VM under a new boot', () => {
+  const qemu = { pid: 9, startTime: 9, knownToLibvirt: true, hasProcess: true };
+
+  /** libvirt, or a person, started it there: with the old run's mark or without any. */
+  async function autostarted(epoch: number | null) {
+    const world = await makeHaWorld();
+    await world.ledger.adopt({ vmUuid: VM, mark: 1, hostUuid: hostUuid(1), bootId: 'boot-1' });
+    const host = world.hosts[0] as FakeHost;
+    host.bootId = 'boot-9';
+    host.vms = [{ vmUuid: VM, name: 'vm1', state: 'Running', epoch, ...qemu }];
+    return world;
+  }
+
+  test.each([null, 1])(
+    'I3, F33: mark %j: it is a run of its own, adopted, not killed',
+    async (mark) => {
+      const world = await autostarted(mark);
+      expect((await world.start()).vm).toEqual({ uuid: VM, hostUuid: hostUuid(1), epoch: 2 });
+      expect(await runs(world)).toMatchObject([
+        { epoch: 1, state: 'closed', bootId: 'boot-1' },
+        { epoch: 2, state: 'running', bootId: 'boot-9', mark },
+      ]);
+      expect(world.called('vmDestroy')).toEqual([]);
+      expect(world.called('vmStart')).toEqual([]);
+      expect(await world.tasks.openTaskOf(VM)).toBeUndefined();
+    },
+  );
 });
 
 describe('pre-fence settings', () => {

@@ -2,7 +2,7 @@ import { messageOf } from '@fenceline/common';
 import type { VmSeen } from '@fenceline/protocol';
 import { askStatus } from '../../vms/askStatus.js';
 import { bearsMarkOf, type Run } from '../../vms/runs/run.js';
-import type { Attempt } from './context.js';
+import { HaRefusal, type Attempt } from './context.js';
 
 /**
  * The open runs as they are now (F3). A run that its own healthy host reports alive is adopted:
@@ -24,8 +24,25 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
     await deps.ledger.seenRunning(vm.uuid, epoch);
     await showWhere(attempt, { hostUuid, state: seen.state });
   }
+  for (const [i, run] of open.entries())
+    if (looks[i] === 'newBoot') await adoptNewBoot(attempt, run);
   attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
   return open;
+}
+
+/**
+ * safety: I3: the host runs the VM under a new boot, as where its hook does not work and libvirt
+ * starts it: that is a newer run, and no fence for the old one may kill it.
+ */
+async function adoptNewBoot(attempt: Attempt, run: Run): Promise<void> {
+  const closed = await attempt.deps.oldBoots.close(run);
+  const why = 'refused' in closed ? closed.refused : 'it is gone by now';
+  if ('refused' in closed || closed.now === undefined)
+    throw new HaRefusal(
+      `VM ${attempt.vm.name} was seen under a new boot of the host of run ${run.epoch}; ${why}`,
+      [`fenceline task retry ${attempt.task.uuid}`],
+    );
+  attempt.adopted ??= { hostUuid: run.hostUuid, epoch: closed.now.epoch };
 }
 
 /** An attempt that failed after its start put the old display back; now it is known better. */
@@ -37,7 +54,7 @@ async function showWhere(
 }
 
 /** What its host shows of a living run; else why there is nothing to show. */
-type Look = VmSeen | 'gone' | 'silent';
+type Look = VmSeen | 'newBoot' | 'gone' | 'silent';
 
 async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   // A host that is judged to be fenced is not asked: its word would only cost time.
@@ -51,6 +68,8 @@ async function look({ deps, log }: Attempt, run: Run): Promise<Look> {
   // A qemu that has been killed and hangs in its last write (`Stopping`) may still write, but it
   // never runs again: adopting it would end the task, and nobody would bring the VM back.
   const runs = vm !== undefined && vm.hasProcess && vm.state !== 'Stopping';
-  const live = runs && bootId === run.bootId;
-  return live && bearsMarkOf(run, vm.epoch) ? vm : 'gone';
+  if (!runs) return 'gone';
+  // safety: F33: no process outlives its boot, so this is not that run, whatever mark it bears.
+  if (bootId !== run.bootId) return 'newBoot';
+  return bearsMarkOf(run, vm.epoch) ? vm : 'gone';
 }

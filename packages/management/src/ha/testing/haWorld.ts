@@ -12,6 +12,7 @@ import {
   type VmSeen,
 } from '@fenceline/protocol';
 import { makePeerFencing } from '../../fencing/peerFencing.js';
+import { makeProveRebooted, type ProveRebooted } from '../../fencing/rebooted.js';
 import { ownAgentChannel, makeCloseOnHost } from '../../fencing/channels/ownAgent.js';
 import { peerChannel } from '../../fencing/channels/peer.js';
 import type { AgentAddress, AgentGateway } from '../../hosts/agentGateway.js';
@@ -24,6 +25,8 @@ import { Settings } from '../../settings/settings.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
 import { makeEvents, type FenceEvent } from '../../telemetry/events.js';
 import { makeLedger } from '../../vms/runs/ledger.js';
+import { makeVmInventory } from '../../vms/inventory.js';
+import { makeOldBoots } from '../../vms/oldBoots.js';
 import { makeRunWatch } from '../../vms/runWatch.js';
 import { makeDispatch } from '../dispatch.js';
 import { probeTask } from '../probe.js';
@@ -101,6 +104,10 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   const owner = { serverUuid: 'server', ownerEpoch: 1 };
   const tasks = makeTasks({ store, clock, random, owner, onStep: options.onStep });
   const closeOnHost = makeCloseOnHost({ gateway, directory, settings: source, presence });
+  const runWatch = makeRunWatch(clock);
+  const proveRebooted = makeProveRebooted({ gateway, directory });
+  const found = { store, clock, log, events, ledger, gateway, directory, runWatch, proveRebooted };
+  const inventory = makeVmInventory(found);
   const peers = makePeerFencing({
     store,
     directory,
@@ -122,7 +129,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   const extensions: BeforeHaStartVm[] = [];
   const dispatch = makeDispatch({ tasks, bus, settings: source, clock, log });
   const refusals: RefusalCount = dispatch.refusals;
-  const deps: HaStartDeps & { refusals: RefusalCount } = {
+  const deps: HaStartDeps & { refusals: RefusalCount; proveRebooted: ProveRebooted } = {
     store,
     clock,
     log,
@@ -149,7 +156,9 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
       ownAgentChannel(closeOnHost),
     ],
     closeOnHost,
-    runWatch: makeRunWatch(clock),
+    runWatch,
+    proveRebooted,
+    oldBoots: makeOldBoots({ ledger, inventory, gateway, directory, proveRebooted }),
     extensions,
     judgementOf: (uuid) => judgements.get(uuid),
     fencing: { began: async () => undefined, refused: async () => undefined },
@@ -284,7 +293,10 @@ function fakeGateway(byUuid: (uuid: string) => FakeHost, calls: Call[]): AgentGa
         return { ...(vm && { vm }), highestBegan: null, barrierEpoch: null, bootId: host.bootId };
       }
       case agentRoutes.ping.name:
-        return { agentInstance: 'a', agentVersion: '0.1.0', bootId: host.bootId };
+        return {
+          ...{ agentInstance: 'a', agentVersion: '0.1.0', protocolVersion: 1 },
+          ...{ bootId: host.bootId, hostUuid: host.uuid },
+        };
       case agentRoutes.vmDestroy.name:
         return host.destroy(command as DestroyVmCmd);
       case agentRoutes.fenceVm.name:

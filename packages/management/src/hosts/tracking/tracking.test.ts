@@ -59,6 +59,23 @@ describe('D1: one watch stream per host', () => {
     await rig.hosts.stop();
   });
 
+  test('F38: a list of another boot than the one heard last is no news: it is read again', async () => {
+    const rig = await makeRig(2);
+    const lists = () => rig.heard.filter((it) => it.kind === 'list' && it.list.hostUuid === h1);
+    const before = lists().length;
+    agent(rig, 1).scripts['vmSync'] = { answer: { bootId: 'boot-0', vms: [vm(1)] } };
+    agent(rig, 1).reset(new Error('cut'));
+    await rig.clock.advance(2_000);
+    expect(rig.hosts.presence.linkUp(h1)).toBe(true);
+    expect(rig.hosts.presence.liveVms(h1)).toBeUndefined();
+    expect(lists()).toHaveLength(before);
+    delete agent(rig, 1).scripts['vmSync'];
+    await rig.clock.advance(2_000);
+    expect(rig.hosts.presence.liveVms(h1)).toEqual([]);
+    expect(lists()).toHaveLength(before + 1);
+    await rig.hosts.stop();
+  });
+
   test('D1: VM events are told as they come, and keep the fresh list current (F38)', async () => {
     const rig = await makeRig(2);
     expect(rig.hosts.presence.liveVms(h1)).toEqual([]);

@@ -19,8 +19,8 @@ export interface LedgerTools {
   store: Store;
   clock: Clock;
   random: Random;
-  /** When this life of the server stored each proof that a sign of life can void. */
-  madeAtMs: Map<string, MonotonicMs>;
+  /** When this life of the server looked at the silence that each weak proof stands on. */
+  silentAtMs: Map<string, MonotonicMs>;
 }
 
 /** Who revises, and what was heard of the hosts. */
@@ -33,7 +33,7 @@ export interface Revision {
 /** The proofs that close runs of this VM now; voided ones close nothing any more. */
 export async function closingProofs(
   on: Queryable,
-  { madeAtMs }: LedgerTools,
+  { silentAtMs }: LedgerTools,
   vmUuid: string,
 ): Promise<StoredProof[]> {
   const rows = await on
@@ -43,7 +43,7 @@ export async function closingProofs(
     .where('runs.vmUuid', '=', vmUuid)
     .orderBy('proofs.epoch')
     .execute();
-  return rows.map((row) => ({ ...row, madeAtMs: madeAtMs.get(row.uuid) }));
+  return rows.map((row) => ({ ...row, silentAtMs: silentAtMs.get(row.uuid) }));
 }
 
 /**
@@ -81,7 +81,7 @@ export async function reviseProofs(
 /** Stores the proof as the next of the chain and closes its run with it. */
 export async function closeRun(
   tx: Queryable,
-  { clock, random, madeAtMs }: LedgerTools,
+  { clock, random, silentAtMs }: LedgerTools,
   { proof, taskUuid }: { proof: FenceProof; taskUuid: string | null },
 ): Promise<ProofsTable> {
   const { claim } = proof;
@@ -121,7 +121,10 @@ export async function closeRun(
   const digest = proofDigest(body);
   const stored = { ...fields, factsJson, usedAt: null, voidedReason: null, digest };
   await tx.insertInto('proofs').values(stored).execute();
-  if (isWeak(claim.kind)) madeAtMs.set(stored.uuid, clock.monotonicMs());
+  // safety: F41: who acts between the look at the silence and this line is alive, too. One whose
+  // look is not known holds nothing.
+  if (isWeak(claim.kind) && claim.silentAtMs !== undefined)
+    silentAtMs.set(stored.uuid, claim.silentAtMs);
   await tx
     .updateTable('runs')
     .set({ state: 'closed', closedAt: isoNow(clock), proofUuid: stored.uuid })

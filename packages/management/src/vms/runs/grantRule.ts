@@ -24,8 +24,11 @@ export interface GrantInputs {
   now: string;
 }
 
-/** A proof, and when this server stored it on its own clock; undefined: an earlier life of it. */
-export type StoredProof = ProofsTable & { madeAtMs: number | undefined };
+/**
+ * A proof, and when this server looked at the silence that it stands on, on its own clock;
+ * undefined: in an earlier life of it.
+ */
+export type StoredProof = ProofsTable & { silentAtMs: number | undefined };
 
 /** Proofs that a later sign of life of the same boot voids (F41). */
 const WEAK: readonly string[] = ['operatorConfirmed', 'hostUnreachable'];
@@ -74,10 +77,10 @@ export function proofProblem(
     return `the proof ${proof.kind} of run ${proof.epoch} expired at ${proof.expiresAt}`;
   if (!isWeak(proof.kind)) return undefined;
   // safety: while the server was away nobody watched the host, so the word is asked for again.
-  if (proof.madeAtMs === undefined)
+  if (proof.silentAtMs === undefined)
     return `the server restarted after host ${proof.hostUuid} was ${silenceOf(proof)}`;
   // safety: one clock that never goes back; a time of day that was set back would hide the sign.
-  if (lastSignOfLifeMs !== undefined && lastSignOfLifeMs > proof.madeAtMs)
+  if (lastSignOfLifeMs !== undefined && lastSignOfLifeMs >= proof.silentAtMs)
     return `host ${proof.hostUuid} showed a sign of life after it was ${silenceOf(proof)}`;
   return undefined;
 }

@@ -52,7 +52,7 @@ function deadBy(run: Run): ReturnType<typeof proofByPeer> {
   return proofByPeer(run, evidence, DISKS);
 }
 
-function wordFor(run: Run): ReturnType<typeof proofByOperator> {
+function wordFor(run: Run, lookedAtMs = 0): ReturnType<typeof proofByOperator> {
   return proofByOperator(run, {
     operator: 'ann',
     reason: 'I pulled the plug',
@@ -61,17 +61,19 @@ function wordFor(run: Run): ReturnType<typeof proofByOperator> {
     silentForMs: 200_000,
     requiredSilenceMs: 120_000,
     expiresAfterSec: 600,
+    lookedAtMs,
   });
 }
 
 /** One sibling's word, as where `ha.unreachable.policy` is `single`. */
-function silenceOf(run: Run): ReturnType<typeof proofByPeer> {
+function silenceOf(run: Run, lookedAtMs = 0): ReturnType<typeof proofByPeer> {
   const verdict = { success: true, qemuConfirmedDead: false, qemuStillAlive: false };
   const word = { hostUuid: hostUuid(3), outcome: 'unreachable' };
-  return proofByUnreachable(run, {
-    ...{ policy: 'single', minSiblings: 2, eligibleSiblings: 2, signOfLife: false, records: [] },
+  const facts = {
+    ...{ minSiblings: 2, eligibleSiblings: 2, signOfLife: false, records: [] },
     siblings: [{ ...word, verdict: { ...verdict, targetHostUnreachable: true } }],
-  });
+  };
+  return proofByUnreachable(run, { policy: 'single', ...facts }, lookedAtMs);
 }
 
 function proofOf(judged: ReturnType<typeof proofByPeer>) {
@@ -128,6 +130,13 @@ describe('the gate of every start', () => {
     const world = await makeWorld();
     const liveOn = [{ hostUuid: hostUuid(3), epoch: 1 }];
     await expect(world.grant({ liveOn })).rejects.toThrow('seen alive');
+  });
+
+  test('F33: one life that is reported twice at once is one run', async () => {
+    const world = await makeWorld();
+    const [one, two] = await Promise.all([world.adopt(), world.adopt()]);
+    expect(two).toEqual(one);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(1);
   });
 
   test('F33: two runs found at once are two runs, each with its own epoch', async () => {
@@ -223,6 +232,18 @@ describe.each([
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
   });
 
+  test('F41: a sign of life between the look at the silence and its record voids it', async () => {
+    const world = await makeWorld();
+    const run = await world.adopt();
+    await world.clock.advance(10_000);
+    await world.ledger.close(proofOf(silence(run, 5_000)), null);
+    const voided = (ms: number) =>
+      world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs: () => ms });
+    expect(await voided(4_999)).toEqual([]);
+    expect(await voided(5_000)).toHaveLength(1);
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1, state: 'maybe' }]);
+  });
+
   test('F41: a time of day that is set back hides no sign of life', async () => {
     const world = await confirmed();
     await world.clock.advance(60_000);
@@ -265,6 +286,19 @@ describe.each([
     await expect(world.grant({ lastSignOfLifeMs })).rejects.toThrow('sign of life');
     await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs });
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ epoch: 1 }]);
+  });
+
+  test('F41: a run that was there before the word did not rely on it: its sight uses up nothing', async () => {
+    const world = await makeWorld();
+    const run = await world.adopt();
+    const found = { vmUuid: VM, mark: 7, hostUuid: hostUuid(2), bootId: 'boot-2' };
+    const { epoch } = await world.ledger.adopt(found);
+    await world.clock.advance(1_000);
+    await world.ledger.close(proofOf(silence(run, 1_000)), null);
+    await world.ledger.seenRunning(VM, epoch);
+    const lastSignOfLifeMs = (): number => 2_000;
+    expect(await world.ledger.reviseProofs({ vmUuid: VM, lastSignOfLifeMs })).toHaveLength(1);
+    expect(await world.ledger.openRuns(VM)).toHaveLength(2);
   });
 
   test('F41: once a start that relied on it is seen running, it is not asked again', async () => {

@@ -91,14 +91,17 @@ export interface Ledger {
    * runs before it are used: a word that closed one of them can't be taken back any more.
    */
   seenRunning(vmUuid: string, epoch: number): Promise<void>;
-  /** Records a run that was found, not granted, above all epochs of the VM (import, adoption). */
+  /**
+   * Records a run that was found, not granted, above all epochs of the VM (import, adoption). A life
+   * that is in the ledger already is that run: two may report it at once.
+   */
   adopt(found: FoundRun): Promise<Run>;
   /** Stores the proof in the chain and closes its run with it; twice is harmless. */
   close(proof: FenceProof, taskUuid: string | null): Promise<ProofsTable>;
 }
 
-export function makeLedger(given: Omit<LedgerTools, 'madeAtMs'>): Ledger {
-  const tools: LedgerTools = { ...given, madeAtMs: new Map() };
+export function makeLedger(given: Omit<LedgerTools, 'silentAtMs'>): Ledger {
+  const tools: LedgerTools = { ...given, silentAtMs: new Map() };
   const { store } = tools;
   return {
     openRuns: (vmUuid, on = store.db) => openRuns(on, vmUuid),
@@ -161,6 +164,12 @@ async function adopt(tx: Queryable, { clock }: LedgerTools, found: FoundRun): Pr
     .where('uuid', '=', found.vmUuid)
     .executeTakeFirst();
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${found.vmUuid}`);
+  const open = await openRuns(tx, found.vmUuid);
+  const same = open.find(
+    (run) =>
+      run.hostUuid === found.hostUuid && run.bootId === found.bootId && run.mark === found.mark,
+  );
+  if (same !== undefined) return same;
   const epoch = Math.max(vm.epoch + 1, found.mark ?? 0);
   const host = await tx
     .selectFrom('hosts')
