@@ -37,7 +37,8 @@ for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) 
   const held = [];
   for (const line of readFileSync('/proc/' + pid + '/maps', 'utf8').split('\\n')) {
     const [, from, to] = /^(\\w+)-(\\w+) r/.exec(line) ?? [];
-    if (from === undefined || line.includes('[v')) continue;
+    // What is kept to be given back is nothing but zeros, and large.
+    if (from === undefined || line.includes('[v') || line.includes('memfd:spare')) continue;
     const part = Buffer.alloc(parseInt(to, 16) - parseInt(from, 16));
     readSync(memory, part, 0, part.length, BigInt('0x' + from));
     held.push(part);
@@ -68,7 +69,7 @@ export async function placesOf(
   const asked = [mgr, ...hosts].map(async (node) => {
     await node.mustExec(['sh', '-c', 'umask 077; cat >/root/words'], { input });
     const script = (text: string) =>
-      node.mustExec(['node', '--input-type=module', '--eval', text], { input });
+      node.mustExec(['node', '--input-type=module', '--eval', text], { input, timeoutMs: 60_000 });
     const found = [
       await node.mustExec(['sh', '-c', `${NAMES}; ${TEXTS}; rm /root/words`]),
       await script(node === mgr ? COLUMNS : PROGRAMS),
