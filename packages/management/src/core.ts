@@ -176,7 +176,7 @@ function composeFencing(base: Base, options: CoreOptions) {
   const standard = [
     peerChannel({
       ...{ bus, settings, presence, clock },
-      cancel: (order) => peers.cancel(order),
+      orders: peers,
       records: options.storageRecords,
     }),
     ownAgentChannel(closeOnHost),

@@ -21,6 +21,8 @@ export interface Order {
   message: FenceVmOnHostMsg;
   disks: readonly DiskRef[];
   cancelled: AbortSignal;
+  /** Why no further peer may be asked; absent: nobody has a say. */
+  heldBack?: (() => string | undefined) | undefined;
 }
 
 /** What came of one order so far. */

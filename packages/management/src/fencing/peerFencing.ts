@@ -41,6 +41,11 @@ export interface PeerFencing {
    * else is broken off. Harmless at any time: what a peer is doing, it may do twice.
    */
   cancel(order: OrderKey): void;
+  /**
+   * Asked before each peer of this order, from now on: why it may not be asked.
+   * @returns what ends it.
+   */
+  guard(order: OrderKey, heldBack: () => string | undefined): () => void;
 }
 
 type OrderKey = Pick<FenceVmOnHostMsg, 'hostUuid' | 'vmUuid' | 'epoch'>;
@@ -50,6 +55,7 @@ export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
     fenceBatch(deps, suspectUuid, orders),
   );
   const waiting = new Map<string, AbortController>();
+  const guards = new Map<string, () => string | undefined>();
   return {
     async fence(message) {
       const vm = await findVm(deps.store.db, message.vmUuid);
@@ -57,7 +63,7 @@ export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
       const key = keyOf(message);
       const stop = new AbortController();
       waiting.set(key, stop);
-      const order = { message, disks: vm.disks, cancelled: stop.signal };
+      const order = { message, disks: vm.disks, cancelled: stop.signal, heldBack: guards.get(key) };
       const asked = await batcher.add(message.hostUuid, order).finally(() => {
         if (waiting.get(key) === stop) waiting.delete(key);
       });
@@ -68,6 +74,13 @@ export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
       return { evidence: asked.evidence, eligibleSiblings: asked.eligibleSiblings };
     },
     cancel: (order) => waiting.get(keyOf(order))?.abort(new Error('not needed any more')),
+    guard: (order, heldBack) => {
+      const key = keyOf(order);
+      guards.set(key, heldBack);
+      return () => {
+        if (guards.get(key) === heldBack) guards.delete(key);
+      };
+    },
   };
 }
 
@@ -117,16 +130,33 @@ async function askInTurn(
   all: readonly Asked[],
 ): Promise<void> {
   for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
-    const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
-    if (open.length === 0) return;
+    if (stillWanted(all).length === 0) return;
     const tokens = await deps.tokens.take(suspect).catch(refusalOf);
     if (typeof tokens === 'string') {
       // Another peer would have none either (F29a).
-      for (const one of open) one.failures.push(tokens);
+      for (const one of stillWanted(all)) one.failures.push(tokens);
+      return;
+    }
+    // safety: asked anew after every wait: a host that came back meanwhile is not fenced any more.
+    const open = stillWanted(all);
+    if (open.length === 0) {
+      await tokens.giveBack(tokens.tokens.map((_, n) => n));
       return;
     }
     await askPeer(deps, { suspect, peer, controls: peers, tokens }, open);
   }
+}
+
+/** Whose order another peer may get; the others hear why not. */
+function stillWanted(all: readonly Asked[]): Asked[] {
+  const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
+  for (const one of open) {
+    const held = one.order.heldBack?.();
+    if (held === undefined) continue;
+    one.failures.push(held);
+    one.finished = true;
+  }
+  return open.filter(({ finished }) => !finished);
 }
 
 /** Why no order may be given now. @throws what is no refusal. */

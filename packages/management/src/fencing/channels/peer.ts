@@ -1,8 +1,9 @@
 import { resolveVerdict, type Clock } from '@fenceline/common';
 import type { HostPresence } from '../../hosts/contracts.js';
 import type { MessageBus } from '../../messages/bus.js';
-import type { FenceVmOnHostMsg, PeerEvidence } from '../../messages/types.js';
+import type { PeerEvidence } from '../../messages/types.js';
 import type { SettingsSource } from '../../settings/settings.js';
+import type { PeerFencing } from '../peerFencing.js';
 import { proofByPeer } from '../proofs/byPeer.js';
 import { proofByUnreachable } from '../proofs/byUnreachable.js';
 import { noStorageRecords, UnchangedRecords, type StorageRecords } from '../storageRecords.js';
@@ -16,8 +17,8 @@ export interface PeerChannelDeps {
   settings: SettingsSource;
   clock: Pick<Clock, 'monotonicMs'>;
   presence: Pick<HostPresence, 'lastSignOfLifeMs'>;
-  /** Calls off an order of this channel; what is under way for others goes on. */
-  cancel?: (order: Pick<FenceVmOnHostMsg, 'hostUuid' | 'vmUuid' | 'epoch'>) => void;
+  /** The orders of this channel, apart from those for others. */
+  orders?: Pick<PeerFencing, 'cancel' | 'guard'>;
   records?: StorageRecords | undefined;
 }
 
@@ -37,7 +38,8 @@ export function peerChannel(deps: PeerChannelDeps): ProofChannel {
       const { run } = request;
       const beganMs = deps.clock.monotonicMs();
       const order = { hostUuid: run.hostUuid, vmUuid: run.vmUuid, epoch: run.epoch };
-      const stop = (): void => deps.cancel?.(order);
+      const letGo = deps.orders?.guard(order, request.heldBack);
+      const stop = (): void => deps.orders?.cancel(order);
       signal.addEventListener('abort', stop, { once: true });
       const reply = await deps.bus.send('FenceVmOnHost', {
         ...order,
@@ -46,6 +48,7 @@ export function peerChannel(deps: PeerChannelDeps): ProofChannel {
         timeoutMs: ROUND_TIMEOUT_MS,
       });
       signal.removeEventListener('abort', stop);
+      letGo?.();
       if (reply.error !== undefined) {
         const stale = reply.error.code === 'STALE_EPOCH';
         return { channel: 'peer', why: reply.error.message, stale };

@@ -55,6 +55,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   /** Hosts that may not be a destination of this attempt, whatever their status. */
   suspects: string[];
+  /** Epochs of the open runs whose own host says that they are gone. */
+  gone: Set<number>;
   proofDigests: string[];
   /** The VM runs already where the ledger says: nothing to start. */
   adopted?: { hostUuid: string; epoch: number };
@@ -77,6 +79,9 @@ export class HaRefusal extends Error {
 
 /** What people read beside a step: small, flat facts. */
 type Note = (facts: Record<string, unknown>) => void;
+
+/** What was under way is not wanted any more; the next attempt looks at what is true then. */
+export class HaCalledOff extends HaRefusal {}
 
 /** Runs `work` as a recorded sub-step: durable before it acts, with its time (F9, F10). */
 export async function recorded<T>(

@@ -6,6 +6,8 @@ import type { Run } from '../../vms/runs/run.js';
 export interface Unproven {
   run: Run;
   said: readonly ChannelResult[];
+  /** Why it was given up before every channel had its say. */
+  calledOff?: string | undefined;
 }
 
 /** Names VM, its actual state, suspects, what each channel said, and what ends it (F8). */

@@ -144,7 +144,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     channels: [
       peerChannel({
         ...{ bus, settings: source, clock, presence },
-        cancel: (order) => peers.cancel(order),
+        orders: peers,
       }),
       ownAgentChannel(closeOnHost),
     ],
