@@ -15,6 +15,7 @@ import {
 } from './fencing/readiness.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
+import { makeHolds } from './ha/holds.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
 import { probeTask } from './ha/probe.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
@@ -114,6 +115,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     start: async () => {
       await tellSinglePolicies(ports);
       protection.start();
+      ha.holds.start();
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
@@ -192,7 +194,9 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
   const ledger = tellClosed(makeLedger(base), (hostUuid) => hostFailures.runClosed(hostUuid));
   const owner = { serverUuid: node.uuid, ownerEpoch: node.ownerEpoch };
   const tasks = makeTasks({ ...base, owner, onStep: options.onStep });
-  const dispatch = makeDispatch({ ...base, tasks });
+  const judgementOf = (hostUuid: string) => hostFailures.judgementOf(hostUuid);
+  const holds = makeHolds({ ...base, judgementOf });
+  const dispatch = makeDispatch({ ...base, tasks, holds });
   const runWatch = makeRunWatch(base.clock);
   const inventory = makeVmInventory({ ...base, ledger, runWatch });
   const marks = marksOf(base.hosts, log);
@@ -205,13 +209,15 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     runWatch,
     placer,
     extensions: options.beforeHaStart ?? [],
-    judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),
+    judgementOf,
+    holds,
     fencing: hostFailures,
     refusals: dispatch.refusals,
   };
   const listener: HostListener = {
     vmsListed: async (list) => {
       await inventory.listed(list);
+      holds.listed(list.hostUuid);
       await dispatch.clusterChanged();
     },
     vmChanged: async (change) => {
@@ -221,7 +227,7 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     judged: (judgement) => hostFailures.judged(judgement),
   };
   const stopVmDeps = { ...base, ledger };
-  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, listener };
+  return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, listener, holds };
 }
 
 /** A host that came back meanwhile is not marked any more: the arrow is illegal then. */

@@ -44,8 +44,10 @@ async function probeRun(
   if (vm === undefined) return false;
   const clusterUuid = (await deps.directory.find(run.hostUuid))?.clusterUuid ?? vm.clusterUuid;
   const heldBack = (): string | undefined => {
-    const why = deps.judgementOf(run.hostUuid)?.action;
-    return why === 'fence' ? undefined : 'its host is not judged to be fenced';
+    const resting = deps.holds.mode(task.uuid, [vm.clusterUuid, clusterUuid]);
+    if (resting !== undefined) return resting;
+    const word = deps.judgementOf(run.hostUuid)?.action;
+    return word === 'fence' ? undefined : 'its host is not judged to be fenced';
   };
   const off = callOffWhen(deps.clock, heldBack);
   const allowed = deps.settings.current(clusterUuid).ha.preFence.channels;

@@ -11,6 +11,7 @@ import type { Events } from '../../telemetry/events.js';
 import type { Ledger } from '../../vms/runs/ledger.js';
 import type { RunWatch } from '../../vms/runWatch.js';
 import type { Vm } from '../../vms/vm.js';
+import type { Holds } from '../holds.js';
 import type { HostFailures } from '../hostFailures.js';
 import type { HaTask } from '../tasks/task.js';
 import type { EndStep, Tasks } from '../tasks/tasks.js';
@@ -40,6 +41,7 @@ export interface HaStartDeps {
   extensions: readonly BeforeHaStartVm[];
   /** Marks the host of a run while proof is sought; harmless for a host that is not suspect. */
   fencing: Pick<HostFailures, 'began' | 'refused'>;
+  holds: Pick<Holds, 'mode' | 'attempt'>;
   /** The judgement in force of a host. */
   judgementOf: (hostUuid: string) => HostJudgement | undefined;
 }

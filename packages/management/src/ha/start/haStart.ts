@@ -53,6 +53,11 @@ export async function haStart(
     return {};
   }
   const created = there ?? (await deps.tasks.openOrCreate({ ...message }));
+  const held = await deps.holds.attempt(created.uuid, vm.clusterUuid);
+  if (held !== undefined) {
+    await deps.tasks.hold(created.uuid, held);
+    return {};
+  }
   const task = await deps.tasks.beginAttempt(created.uuid);
   const log = deps.log.child({ taskId: task.uuid }, `[HA start vm=${vm.uuid}]`);
   const attempt: Attempt = {

@@ -86,7 +86,8 @@ async function race(
   clusterUuid: string,
 ): Promise<RaceResult & { calledOff: string | undefined }> {
   const { deps, vm, message, task, signal } = attempt;
-  const heldBack = (): string | undefined => runHolds(attempt, run);
+  const heldBack = (): string | undefined =>
+    deps.holds.mode(task.uuid, [vm.clusterUuid, clusterUuid]) ?? runHolds(attempt, run);
   const off = callOffWhen(deps.clock, heldBack);
   const { channels } = deps.settings.current(clusterUuid).ha.preFence;
   try {

@@ -25,6 +25,7 @@ import { openMemoryStore } from '../../store/adapters/sqlite.js';
 import { makeEvents, type FenceEvent } from '../../telemetry/events.js';
 import { makeLedger } from '../../vms/runs/ledger.js';
 import { makeRunWatch } from '../../vms/runWatch.js';
+import { makeHolds } from '../holds.js';
 import { makeDispatch } from '../dispatch.js';
 import { probeTask } from '../probe.js';
 import type { BeforeHaStartVm, HaStartDeps } from '../start/context.js';
@@ -120,7 +121,11 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
   const judgements = new Map<string, HostJudgement>();
   const extensions: BeforeHaStartVm[] = [];
-  const dispatch = makeDispatch({ tasks, bus, settings: source, clock, log });
+  const judgementOf = (uuid: string) => judgements.get(uuid);
+  const holds = makeHolds({ store, clock, directory, settings: source, judgementOf });
+  holds.start();
+  for (const host of hosts) holds.listed(host.uuid);
+  const dispatch = makeDispatch({ tasks, holds, bus, settings: source, clock, log });
   const refusals: RefusalCount = dispatch.refusals;
   const deps: HaStartDeps & { refusals: RefusalCount } = {
     store,
@@ -151,7 +156,8 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     closeOnHost,
     runWatch: makeRunWatch(clock),
     extensions,
-    judgementOf: (uuid) => judgements.get(uuid),
+    judgementOf,
+    holds,
     fencing: { began: async () => undefined, refused: async () => undefined },
     refusals,
   };
@@ -179,6 +185,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     bus,
     deps,
     dispatch,
+    holds,
     presence,
     judgements,
     extensions,
