@@ -64,7 +64,9 @@ async function makeWorld(vms: number, answer: Answer) {
       throw new Error('not used here');
     },
   };
-  const presence = { linkUp: () => true, noteSignOfLife: () => undefined };
+  const signs: string[] = [];
+  const noteSignOfLife = (uuid: string): void => void signs.push(uuid);
+  const presence = { linkUp: () => true, noteSignOfLife };
   const settings = new Settings();
   const tokens: PeerFencingDeps['tokens'] = {
     take: async () => ({ tokens: [], giveBack: async () => undefined }),
@@ -84,7 +86,7 @@ async function makeWorld(vms: number, answer: Answer) {
     timeoutMs: 600_000,
   });
   return {
-    ...{ clock, seen, lines, asked, commands, peers, order, tokens },
+    ...{ clock, seen, lines, asked, commands, peers, order, tokens, signs },
     fence: (n: number) => peers.fence(order(n)),
   };
 }
@@ -199,6 +201,56 @@ describe('F14: which failure leads where', () => {
     const fenced = world.clock.settle(world.fence(1));
     await expect(fenced).rejects.toMatchObject({ code: 'STALE_EPOCH' });
     expect(world.asked).toHaveLength(1);
+  });
+});
+
+test.each([
+  ['it answered', {}, [suspect]],
+  ['another host answered', { hostUuid: hostUuid(9) }, []],
+  ['nobody answered', { hostUuid: undefined }, []],
+  ['nothing of it answered', { outcome: 'unreachable' }, []],
+])(
+  'F41: a peer heard the suspect itself: a sign of life; %s: %3$j',
+  async (_what, change, signs) => {
+    const world = await makeWorld(1, async () => ({ ...single(), ...change }));
+    await world.clock.settle(world.fence(1)).catch(() => undefined);
+    expect([...new Set(world.signs)]).toEqual(signs);
+  },
+);
+
+describe('F29a: a look', () => {
+  test('F29a: takes no token, and its peer is told that it only looks', async () => {
+    const world = await makeWorld(1, async () =>
+      single({ qemuConfirmedDead: false, qemuStillAlive: true, outcome: 'stillAlive' }),
+    );
+    world.tokens.take = async () => Promise.reject(new Error('a look takes no token'));
+    const looked = await world.clock.settle(
+      world.peers.fence({ ...world.order(1), lookOnly: true }),
+    );
+    expect(looked.evidence.map(({ outcome }) => outcome)).toEqual(['stillAlive']);
+    expect(world.commands).toMatchObject([{ lookOnly: true }]);
+  });
+
+  test('F29a: is never in one call with an order', async () => {
+    const world = await makeWorld(2, async () => {
+      await sleep(world.clock, 100);
+      return single();
+    });
+    const all = [
+      world.fence(1),
+      world.peers.fence({ ...world.order(2), lookOnly: true }),
+      world.peers.fence({ ...world.order(1), lookOnly: true }),
+    ];
+    await world.clock.settle(Promise.all(all));
+    expect(
+      world.commands.map(({ lookOnly, vms }) => [lookOnly ?? false, vms?.length ?? 1]),
+    ).toEqual(
+      expect.arrayContaining([
+        [false, 1],
+        [true, 1],
+        [true, 1],
+      ]),
+    );
   });
 });
 

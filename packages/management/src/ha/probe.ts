@@ -56,7 +56,7 @@ async function probeRun(
     request: {
       ...{ run, vm, clusterUuid, taskUuid: task.uuid, siblingHostUuids: task.siblingHostUuids },
       judgementNow: () => deps.judgementOf(run.hostUuid),
-      heldBack,
+      ...{ heldBack, sparing: true },
     },
     ...{ signal, calledOff: off.signal },
   }).finally(off.stop);

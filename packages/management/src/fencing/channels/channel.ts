@@ -16,6 +16,8 @@ export interface ProofRequest {
   judgementNow: () => HostJudgement | undefined;
   /** Why no order may be given for this run any more, asked before each; undefined: it may. */
   heldBack: () => string | undefined;
+  /** An order only where a look shows that it may have more success than the last one. */
+  sparing?: boolean;
 }
 
 export interface ChannelResult {

@@ -120,7 +120,13 @@ async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise
   const { deps, vm, task } = attempt;
   const hosts = await deps.directory.all();
   const nameOf = (uuid: string): string => hosts.find((host) => host.uuid === uuid)?.name ?? uuid;
-  const waysOut = waysOutOf(task.uuid, unproven, nameOf);
+  const needSec = deps.settings.current().ha.operator.confirmDeadAfterSec;
+  const silenceLeftSec = (uuid: string): number => {
+    const lastMs = deps.presence.lastSignOfLifeMs(uuid);
+    const isRecent = lastMs !== undefined && deps.clock.monotonicMs() - lastMs < needSec * 1_000;
+    return isRecent ? needSec : 0;
+  };
+  const waysOut = waysOutOf(task.uuid, unproven, { nameOf, silenceLeftSec });
   const off = unproven.find(({ calledOff }) => calledOff !== undefined);
   if (off !== undefined)
     return new HaCalledOff(
