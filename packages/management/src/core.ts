@@ -19,6 +19,7 @@ import {
 import { dropRefusedPower } from './fencing/refusedPower.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
+import { makeHolds } from './ha/holds.js';
 import { makeHostFailures, type HostFailures } from './ha/hostFailures.js';
 import { probeTask } from './ha/probe.js';
 import { makeConfirmDeadService, makeTasksService } from './ha/services.js';
@@ -124,6 +125,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
       await tellSinglePolicies(ports);
       await dropRefusedPower(ports);
       protection.start();
+      ha.holds.start();
       await hosts.start(listener);
       readiness.start();
       await dispatch.start();
@@ -201,7 +203,7 @@ function composeFencing(base: Base, options: CoreOptions) {
   const standard = [
     peerChannel({
       ...{ bus, settings, presence, clock },
-      cancel: (order) => peers.cancel(order),
+      orders: peers,
       records: options.storageRecords,
     }),
     ownAgentChannel(closeOnHost),
@@ -224,7 +226,9 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
   const ledger = tellClosed(makeLedger(base), (hostUuid) => hostFailures.runClosed(hostUuid));
   const owner = { serverUuid: node.uuid, ownerEpoch: node.ownerEpoch };
   const tasks = makeTasks({ ...base, owner, onStep: options.onStep });
-  const dispatch = makeDispatch({ ...base, tasks });
+  const judgementOf = (hostUuid: string) => hostFailures.judgementOf(hostUuid);
+  const holds = makeHolds({ ...base, judgementOf });
+  const dispatch = makeDispatch({ ...base, tasks, holds });
   const runWatch = makeRunWatch(base.clock);
   const inventory = makeVmInventory({ ...base, ledger, runWatch });
   const marks = marksOf(base.hosts, log);
@@ -240,7 +244,8 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     oldBoots,
     placer,
     extensions: options.beforeHaStart ?? [],
-    judgementOf: (hostUuid: string) => hostFailures.judgementOf(hostUuid),
+    judgementOf,
+    holds,
     fencing: hostFailures,
     refusals: dispatch.refusals,
   };
@@ -249,6 +254,7 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     vmsListed: async (list) => {
       await inventory.listed(list);
       await unfinishedStops.seen(list.hostUuid);
+      holds.listed(list.hostUuid);
       await dispatch.clusterChanged();
     },
     vmChanged: async (change) => {
@@ -259,7 +265,7 @@ function composeHa(base: Base & ReturnType<typeof composeFencing>, options: Core
     judged: (judgement) => hostFailures.judged(judgement),
   };
   const stopVmDeps = { ...base, ledger, tasks };
-  const told = { listener, unfinishedStops };
+  const told = { listener, unfinishedStops, holds };
   return { ledger, tasks, dispatch, inventory, placer, haStartDeps, stopVmDeps, ...told };
 }
 

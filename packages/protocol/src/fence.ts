@@ -142,6 +142,11 @@ export class FenceTarget {
   @ArrayMaxSize(MAX_TOKENS_PER_FENCE - 1)
   @Matches(ORDER_TOKEN, { each: true, message: `${TOKEN_RULE} each` })
   spareOrderTokens: string[] = [];
+  /**
+   * Only to be looked for, with no barrier, no kill and no token (mode `count`): `killed` lists what
+   * is there, and nothing is ever proven.
+   */
+  @Optional() @IsBoolean() lookOnly?: boolean;
   @Optional() @Text(128) taskId?: string;
   /** For a suspect that has no entry for this host's own key (F30). */
   @Optional() @Part(() => SealedCredential) credential?: SealedCredential;

@@ -16,7 +16,7 @@ export const serverMeanings: Meanings = {
   'log.level': 'What is logged.',
   'log.file': 'Besides standard error; empty: no file.',
   'ha.mode':
-    'With `detect-only` and `disarmed` hosts are judged and alarms are told, but no VM is brought back by itself.',
+    'With `detect-only` and `disarmed` hosts are judged and alarms are told, but no VM is fenced or brought back by itself; open tasks wait. What was set by command or for a cluster can be more careful than the file, never less.',
   'ha.preFence.mode':
     'Whether peers are always asked, or only if vetted siblings are named. Neither starts anything without proof.',
   'ha.preFence.sshTimeoutSec': "A peer's whole fence call.",

@@ -242,6 +242,25 @@ describe('one VM', () => {
     expect(head).toContain(` host=${HOST}`);
   });
 
+  test('F29a: a look goes as `count` and without a token, and proves nothing', async () => {
+    const inputs: string[][] = [];
+    const looks: Program = (input) => {
+      inputs.push([...input]);
+      return [
+        'fenceline-fence 1',
+        `pid ${VM} 7 8 epoch=3`,
+        `end ${nonceOf(input)} host=${HOST} boot=b-1 pidns=4 uid=0 control=ok`,
+      ];
+    };
+    const { fence } = make({ dial: connected(looks) });
+    const token = 'ab'.repeat(16);
+    const rsp = await fence.fenceVm(command({ lookOnly: true, orderToken: token }), context);
+    expect(inputs.flat().join('\n')).toMatch(/^count [0-9a-f]+ token=- /m);
+    expect(rsp).toMatchObject({ outcome: 'stillAlive', hostUuid: HOST, bootId: 'b-1' });
+    expect(rsp.killed).toEqual([{ pid: 7, startTime: 8, epoch: 3 }]);
+    expect(rsp.qemuConfirmedDead).not.toBe(true);
+  });
+
   test('F22: a nonce of its own for each order', async () => {
     const { fence } = make({
       dial: connected((input) =>

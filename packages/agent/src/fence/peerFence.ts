@@ -32,6 +32,7 @@ import {
 import { CallTokens } from './callTokens.js';
 import type { FenceLines } from './lines/fenceLines.js';
 import { encodeBareOrder, type FenceOrder } from './order.js';
+import type { Expected } from './verdict.js';
 import { isOwnAddress, type OwnHost } from './ownHost.js';
 
 export interface PeerFencePorts extends AttemptPorts {
@@ -80,7 +81,8 @@ async function fence(
 ): Promise<FenceVmsFromPeerRsp> {
   const { peer, addresses } = await checkTarget(ports, job.target);
   const logs = job.vms.map((vm) => logFor(ports.log, vm, { target: job.target, peer }));
-  for (const log of logs) log.info('fence begun');
+  const what = job.target.lookOnly === true ? 'look' : 'fence';
+  for (const log of logs) log.info(`${what} begun`);
   // What can't be an order is refused before anything is tried.
   const blank = newOrder(ports, job);
   encodeBareOrder(blank);
@@ -149,14 +151,14 @@ function logVerdict(
   });
 }
 
-function tokensOf({ orderToken, spareOrderTokens }: FenceTarget): CallTokens {
-  if (orderToken === undefined) return new CallTokens(undefined);
+function tokensOf({ orderToken, spareOrderTokens, lookOnly }: FenceTarget): CallTokens {
+  if (orderToken === undefined || lookOnly === true) return new CallTokens(undefined);
   return new CallTokens([orderToken, ...spareOrderTokens].map((token) => new Secret(token)));
 }
 
 function newOrder({ random }: PeerFencePorts, { target, vms }: Job): FenceOrder {
   return {
-    mode: 'fence',
+    mode: target.lookOnly === true ? 'count' : 'fence',
     nonce: random.hex(16),
     hostUuid: target.targetHostUuid,
     deadlineMs: target.sshTimeoutSec * 1_000 - ANSWER_MARGIN_MS,
@@ -209,7 +211,11 @@ function answerOf(job: Job, known: Attempt): FenceVmsFromPeerRsp {
   const inside = Object.values(end?.stages ?? {}).reduce((sum, ms) => sum + ms, 0);
   const answerMs = Math.max(0, (known.answerMs ?? 0) - inside);
   const fields = answerFields({ end, stages: known.stages, output: known.output });
-  const expected = { nonce: known.nonce, hostUuid: dashed(job.target.targetHostUuid) };
+  const expected: Expected = {
+    nonce: known.nonce,
+    hostUuid: dashed(job.target.targetHostUuid),
+    mode: job.target.lookOnly === true ? 'count' : 'fence',
+  };
   const verdicts = job.vms.map((vm) => verdictFor(vm, known.evidence, expected));
   const rsp = Object.assign(new FenceVmsFromPeerRsp(), { success: true, ...fields, verdicts });
   if (known.answerMs !== undefined) rsp.stages.push({ name: 'answer', ms: Math.round(answerMs) });

@@ -45,6 +45,24 @@ function session(
   return { kind: 'session', answer, end: rest.how === 'deadline' ? undefined : (rest.how ?? exit) };
 }
 
+/** The answer to `count`: what is there, and no verdict. */
+function looked(found: VmAnswer['found']): Evidence {
+  const vms = new Map([[VM, { found, disks: [], writers: [] }]]);
+  return { kind: 'session', answer: { greeted: true, vms, end: endLine }, end: exit };
+}
+
+test.each<[string, Evidence, FenceOutcome]>([
+  ['a qemu of it', looked([old]), 'stillAlive'],
+  ['nothing', looked([]), 'noNonce'],
+  ['only a newer run', looked([newer]), 'noNonce'],
+  ['nothing, and a program that lies about it', session({ found: [] }), 'noNonce'],
+])(
+  'F34: a look has no barrier, so it never proves a death; it found %s: %3$s',
+  (_what, evidence, outcome) => {
+    expect(judgeVm(vm, evidence, { ...expected, mode: 'count' })).toBe(outcome);
+  },
+);
+
 describe('the verdict from a session', () => {
   test.each<[string, Evidence, FenceOutcome, string]>([
     ['killed and proven', session({}), 'confirmedDead', 'F22'],

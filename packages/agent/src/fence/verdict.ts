@@ -17,6 +17,8 @@ export interface Expected {
   nonce: string;
   /** Dashed. */
   hostUuid: string;
+  /** What the program was asked to do; default `fence`. */
+  mode?: 'fence' | 'count';
 }
 
 /** Outcome for one VM (F22 to F24). The first line that fits decides. */
@@ -32,6 +34,8 @@ export function judgeVm(vm: FenceVm, evidence: Evidence, expected: Expected): Fe
   if (answer.end.nonce !== expected.nonce) return 'noNonce';
   // safety: F22: a machine behind a reused address answers truthfully, but about itself
   if (answer.end.host !== expected.hostUuid) return 'wrongHost';
+  // safety: without a barrier "nothing there" is no proof: a look says who lives, or nothing at all
+  if (expected.mode === 'count') return toClose(vm, about).length > 0 ? 'stillAlive' : 'noNonce';
   return withEndLine(vm, about, { control: answer.end.control, uid: answer.end.uid });
 }
 

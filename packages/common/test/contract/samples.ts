@@ -43,6 +43,7 @@ const target = {
   killGraceMs: 77,
   orderToken: '1'.repeat(32),
   spareOrderTokens: ['a0'.repeat(16), 'b1'.repeat(16)],
+  lookOnly: true,
   taskId: 'task-1',
   credential: { keyId: SIBLING, publicKey: X25519, box: 'A'.repeat(64) },
 };
@@ -107,6 +108,7 @@ export const agentSamples: Samples<typeof agentRoutes> = {
       { fields: { orderToken: 'A'.repeat(32) }, names: 'orderToken' },
       { fields: { spareOrderTokens: ['../x'] }, names: 'spareOrderTokens' },
       { fields: { spareOrderTokens: Array(3).fill('a0'.repeat(16)) }, names: 'spareOrderTokens' },
+      { fields: { lookOnly: 'yes' }, names: 'lookOnly' },
     ],
     wrongRole: 'sibling',
   },

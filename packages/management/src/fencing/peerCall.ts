@@ -21,6 +21,8 @@ export interface Order {
   message: FenceVmOnHostMsg;
   disks: readonly DiskRef[];
   cancelled: AbortSignal;
+  /** Why no further peer may be asked; absent: nobody has a say. */
+  heldBack?: (() => string | undefined) | undefined;
 }
 
 /** What came of one order so far. */
@@ -33,7 +35,11 @@ export interface Asked {
   eligibleSiblings: number;
 }
 
+/** `look`: what is there? Nothing is killed, and nothing is proven. */
+export type Mode = 'fence' | 'look';
+
 export interface Question {
+  mode: Mode;
   suspect: HostInfo;
   peer: HostInfo;
   controls: readonly HostInfo[];
@@ -43,7 +49,7 @@ export interface Question {
 /** One peer is asked about all these VMs; what it says of each. @throws what the call throws. */
 export async function callPeer(
   deps: PeerCallDeps,
-  { suspect, peer, controls, tokens, log }: Question & { log: Logger },
+  { suspect, peer, controls, tokens, mode, log }: Question & { log: Logger },
   asked: readonly Asked[],
 ): Promise<(PeerEvidence | undefined)[]> {
   const { gateway } = deps;
@@ -63,6 +69,7 @@ export async function callPeer(
     connectTimeoutMs: preFence.connectTimeoutMs,
     killGraceMs: preFence.killGraceMs,
     ...tokensOf(tokens),
+    ...(mode === 'look' ? { lookOnly: true } : {}),
     ...taskIdOf(asked),
     ...(credential === undefined ? {} : { credential }),
   } satisfies FenceTarget;

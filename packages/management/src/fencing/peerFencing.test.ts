@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { Secret, sleep } from '@fenceline/common';
 import { recordingLogger, seededRandom, VirtualClock } from '@fenceline/common/testing';
 import {
   DomainError,
@@ -18,7 +19,7 @@ import type { FenceVmOnHostMsg } from '../messages/types.js';
 import { Settings } from '../settings/settings.js';
 import { openMemoryStore } from '../store/adapters/sqlite.js';
 import { makeEvents } from '../telemetry/events.js';
-import { makePeerFencing } from './peerFencing.js';
+import { makePeerFencing, type PeerFencingDeps } from './peerFencing.js';
 
 const vmUuid = (n: number): string => `a0000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 const suspect = hostUuid(1);
@@ -63,17 +64,20 @@ async function makeWorld(vms: number, answer: Answer) {
       throw new Error('not used here');
     },
   };
-  const presence = { linkUp: () => true, noteSignOfLife: () => undefined };
+  const signs: string[] = [];
+  const noteSignOfLife = (uuid: string): void => void signs.push(uuid);
+  const presence = { linkUp: () => true, noteSignOfLife };
   const settings = new Settings();
+  const tokens: PeerFencingDeps['tokens'] = {
+    take: async () => ({ tokens: [], giveBack: async () => undefined }),
+    hold: () => () => undefined,
+  };
   const peers = makePeerFencing({
     ...{ store, gateway, events, log, random: seededRandom(1) },
     directory: makeHostDirectory(store),
     presence: presence as unknown as HostPresence,
     settings: { current: () => settings },
-    tokens: {
-      take: async () => ({ tokens: [], giveBack: async () => undefined }),
-      hold: () => () => undefined,
-    },
+    tokens,
     lines: { linesTo: () => [] },
     logins: { has: async () => false, sealedFor: async () => undefined },
   });
@@ -82,7 +86,7 @@ async function makeWorld(vms: number, answer: Answer) {
     timeoutMs: 600_000,
   });
   return {
-    ...{ clock, seen, lines, asked, commands, peers, order },
+    ...{ clock, seen, lines, asked, commands, peers, order, tokens, signs },
     fence: (n: number) => peers.fence(order(n)),
   };
 }
@@ -200,6 +204,56 @@ describe('F14: which failure leads where', () => {
   });
 });
 
+test.each([
+  ['it answered', {}, [suspect]],
+  ['another host answered', { hostUuid: hostUuid(9) }, []],
+  ['nobody answered', { hostUuid: undefined }, []],
+  ['nothing of it answered', { outcome: 'unreachable' }, []],
+])(
+  'F41: a peer heard the suspect itself: a sign of life; %s: %3$j',
+  async (_what, change, signs) => {
+    const world = await makeWorld(1, async () => ({ ...single(), ...change }));
+    await world.clock.settle(world.fence(1)).catch(() => undefined);
+    expect([...new Set(world.signs)]).toEqual(signs);
+  },
+);
+
+describe('F29a: a look', () => {
+  test('F29a: takes no token, and its peer is told that it only looks', async () => {
+    const world = await makeWorld(1, async () =>
+      single({ qemuConfirmedDead: false, qemuStillAlive: true, outcome: 'stillAlive' }),
+    );
+    world.tokens.take = async () => Promise.reject(new Error('a look takes no token'));
+    const looked = await world.clock.settle(
+      world.peers.fence({ ...world.order(1), lookOnly: true }),
+    );
+    expect(looked.evidence.map(({ outcome }) => outcome)).toEqual(['stillAlive']);
+    expect(world.commands).toMatchObject([{ lookOnly: true }]);
+  });
+
+  test('F29a: is never in one call with an order', async () => {
+    const world = await makeWorld(2, async () => {
+      await sleep(world.clock, 100);
+      return single();
+    });
+    const all = [
+      world.fence(1),
+      world.peers.fence({ ...world.order(2), lookOnly: true }),
+      world.peers.fence({ ...world.order(1), lookOnly: true }),
+    ];
+    await world.clock.settle(Promise.all(all));
+    expect(
+      world.commands.map(({ lookOnly, vms }) => [lookOnly ?? false, vms?.length ?? 1]),
+    ).toEqual(
+      expect.arrayContaining([
+        [false, 1],
+        [true, 1],
+        [true, 1],
+      ]),
+    );
+  });
+});
+
 describe('an order that nobody waits for any more', () => {
   const hanging = (onAbort: () => void) => (options: CallOptions) =>
     new Promise<never>((_, reject) => {
@@ -230,6 +284,31 @@ describe('an order that nobody waits for any more', () => {
     world.clock.after(500, () => world.peers.cancel(world.order(3)));
     const replies = await world.clock.settle(all);
     expect(replies[1]?.evidence[0]?.outcome).toBe('confirmedDead');
+  });
+
+  test('D6: no further peer is asked once its host came back, also if that was while a token was taken', async () => {
+    let why: string | undefined;
+    const back: number[][] = [];
+    const world = await makeWorld(1, async () => {
+      await sleep(world.clock, 100);
+      throw new TransportError('timeout', 'm');
+    });
+    world.tokens.take = async () => {
+      await sleep(world.clock, 100);
+      if (world.asked.length === 1) why = 'it came back';
+      const giveBack = async (places: readonly number[]): Promise<void> =>
+        void back.push([...places]);
+      return { tokens: [new Secret('1'.repeat(32))], giveBack };
+    };
+    const letGo = world.peers.guard(world.order(1), () => why);
+    await expect(world.clock.settle(world.fence(1))).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining('it came back'),
+    });
+    expect([world.asked.length, back.at(-1)]).toEqual([1, [0]]);
+    letGo();
+    await world.clock.settle(world.fence(1)).catch(() => undefined);
+    expect(world.asked.length).toBeGreaterThan(1);
   });
 
   test('what was never asked for can be called off, too', async () => {

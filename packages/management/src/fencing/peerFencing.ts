@@ -10,10 +10,17 @@ import { findVm } from '../vms/vm.js';
 import { makeBatcher } from './batch.js';
 import type { CredentialDeps } from './credential.js';
 import { afterEvidence, afterFailure, type PeerFailure } from './peerAnswer.js';
-import { callPeer, taskIdOf, type Asked, type Order, type Question } from './peerCall.js';
+import {
+  callPeer,
+  taskIdOf,
+  type Asked,
+  type Mode,
+  type Order,
+  type Question,
+} from './peerCall.js';
 import type { LineSeen } from './lines/lineWatch.js';
 import { pickPeers } from './pickPeers.js';
-import type { OrderTokens } from './tokens/orderTokens.js';
+import type { OrderTokens, TakenTokens } from './tokens/orderTokens.js';
 
 /** Each sibling is asked at most once, and not more than so many of them (F14). */
 const MAX_PEERS_ASKED = 5;
@@ -41,15 +48,26 @@ export interface PeerFencing {
    * else is broken off. Harmless at any time: what a peer is doing, it may do twice.
    */
   cancel(order: OrderKey): void;
+  /**
+   * Asked before each peer of this order, from now on: why it may not be asked.
+   * @returns what ends it.
+   */
+  guard(order: OrderKey, heldBack: () => string | undefined): () => void;
 }
+
+/** A look asks for no token, so the orders of a call are all of one kind. */
+const NO_TOKENS: TakenTokens = { tokens: [], giveBack: async () => undefined };
 
 type OrderKey = Pick<FenceVmOnHostMsg, 'hostUuid' | 'vmUuid' | 'epoch'>;
 
 export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
-  const batcher = makeBatcher<Order, Asked>(MAX_VMS_PER_FENCE, (suspectUuid, orders) =>
-    fenceBatch(deps, suspectUuid, orders),
-  );
+  const batcherOf = (mode: Mode) =>
+    makeBatcher<Order, Asked>(MAX_VMS_PER_FENCE, (suspectUuid, orders) =>
+      fenceBatch(deps, { suspectUuid, mode }, orders),
+    );
+  const batchers = { fence: batcherOf('fence'), look: batcherOf('look') };
   const waiting = new Map<string, AbortController>();
+  const guards = new Map<string, () => string | undefined>();
   return {
     async fence(message) {
       const vm = await findVm(deps.store.db, message.vmUuid);
@@ -57,7 +75,8 @@ export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
       const key = keyOf(message);
       const stop = new AbortController();
       waiting.set(key, stop);
-      const order = { message, disks: vm.disks, cancelled: stop.signal };
+      const order = { message, disks: vm.disks, cancelled: stop.signal, heldBack: guards.get(key) };
+      const batcher = batchers[message.lookOnly === true ? 'look' : 'fence'];
       const asked = await batcher.add(message.hostUuid, order).finally(() => {
         if (waiting.get(key) === stop) waiting.delete(key);
       });
@@ -68,6 +87,13 @@ export function makePeerFencing(deps: PeerFencingDeps): PeerFencing {
       return { evidence: asked.evidence, eligibleSiblings: asked.eligibleSiblings };
     },
     cancel: (order) => waiting.get(keyOf(order))?.abort(new Error('not needed any more')),
+    guard: (order, heldBack) => {
+      const key = keyOf(order);
+      guards.set(key, heldBack);
+      return () => {
+        if (guards.get(key) === heldBack) guards.delete(key);
+      };
+    },
   };
 }
 
@@ -77,7 +103,7 @@ function keyOf({ hostUuid, vmUuid, epoch }: OrderKey): string {
 
 async function fenceBatch(
   deps: PeerFencingDeps,
-  suspectUuid: string,
+  { suspectUuid, mode }: { suspectUuid: string; mode: Mode },
   orders: readonly Order[],
 ): Promise<Asked[]> {
   const all = orders.map((order): Asked => ({
@@ -101,11 +127,11 @@ async function fenceBatch(
   const hinted = orders.flatMap(({ message }) => message.siblingHostUuids);
   const peers = pickPeers({ suspect, hinted, candidates, crossCluster }, deps.random);
   for (const one of all) one.eligibleSiblings = peers.length;
-  const letGo = deps.tokens.hold(suspectUuid);
+  const letGo = mode === 'fence' ? deps.tokens.hold(suspectUuid) : undefined;
   try {
-    await askInTurn(deps, { suspect, peers }, all);
+    await askInTurn(deps, { suspect, peers, mode }, all);
   } finally {
-    letGo();
+    letGo?.();
   }
   return all;
 }
@@ -113,20 +139,37 @@ async function fenceBatch(
 /** Each sibling once, in their order, as long as a VM is left without an answer (F14). */
 async function askInTurn(
   deps: PeerFencingDeps,
-  { suspect, peers }: { suspect: HostInfo; peers: readonly HostInfo[] },
+  { suspect, peers, mode }: { suspect: HostInfo; peers: readonly HostInfo[]; mode: Mode },
   all: readonly Asked[],
 ): Promise<void> {
   for (const peer of peers.slice(0, MAX_PEERS_ASKED)) {
-    const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
-    if (open.length === 0) return;
-    const tokens = await deps.tokens.take(suspect).catch(refusalOf);
+    if (stillWanted(all).length === 0) return;
+    const tokens = mode === 'look' ? NO_TOKENS : await deps.tokens.take(suspect).catch(refusalOf);
     if (typeof tokens === 'string') {
       // Another peer would have none either (F29a).
-      for (const one of open) one.failures.push(tokens);
+      for (const one of stillWanted(all)) one.failures.push(tokens);
       return;
     }
-    await askPeer(deps, { suspect, peer, controls: peers, tokens }, open);
+    // safety: asked anew after every wait: a host that came back meanwhile is not fenced any more.
+    const open = stillWanted(all);
+    if (open.length === 0) {
+      await tokens.giveBack(tokens.tokens.map((_, n) => n));
+      return;
+    }
+    await askPeer(deps, { suspect, peer, controls: peers, tokens, mode }, open);
   }
+}
+
+/** Whose order another peer may get; the others hear why not. */
+function stillWanted(all: readonly Asked[]): Asked[] {
+  const open = all.filter(({ finished, order }) => !finished && !order.cancelled.aborted);
+  for (const one of open) {
+    const held = one.order.heldBack?.();
+    if (held === undefined) continue;
+    one.failures.push(held);
+    one.finished = true;
+  }
+  return open.filter(({ finished }) => !finished);
 }
 
 /** Why no order may be given now. @throws what is no refusal. */
@@ -144,7 +187,7 @@ async function askPeer(
   const vms = asked.map(({ order }) => order.message.vmUuid).join(',');
   const prefix = `[HA pre-fence vm=${vms} suspect=${question.suspect.uuid} peer=${question.peer.uuid}]`;
   const log = deps.log.child(taskIdOf(asked), prefix);
-  log.info('asking a peer to fence');
+  log.info(`asking a peer to ${question.mode}`);
   try {
     const evidence = await callPeer(deps, { ...question, log }, asked);
     for (const [i, one] of asked.entries()) {

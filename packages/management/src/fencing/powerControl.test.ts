@@ -77,6 +77,7 @@ async function makeWorld(feeds: readonly Feed[]) {
   const presence = { lastSignOfLifeMs: () => undefined } as unknown as HostPresence;
   const channel = powerChannel({ power: control, presence, settings: source, clock });
   const stop = new AbortController();
+  const held: { why: string | undefined } = { why: undefined };
   const run = {
     vmUuid: 'vm',
     epoch: 1,
@@ -96,6 +97,7 @@ async function makeWorld(feeds: readonly Feed[]) {
     taskUuid: 't',
     siblingHostUuids: [],
     judgementNow: () => judgement,
+    heldBack: () => held.why,
   };
   const open = async (): Promise<string[]> =>
     (
@@ -109,6 +111,7 @@ async function makeWorld(feeds: readonly Feed[]) {
     calls,
     control,
     stop,
+    held,
     open,
     prove: () => clock.settle(channel.prove(request, stop.signal)),
   };
@@ -232,6 +235,19 @@ test('powerOff: another channel won meanwhile: a level that was begun ends, the 
   ]);
   expect((await world.prove()).proof).toBeUndefined();
   expect(world.calls.filter((call) => call.endsWith('off'))).toEqual(['a off', 'b off']);
+});
+
+test('D6: its host came back while one feed is off: the other one stays on', async () => {
+  const world = await makeWorld([
+    { plug: 'a', level: 1, during: () => (world.held.why = 'it came back') },
+    { plug: 'b', level: 1 },
+    { plug: 'c', level: 2 },
+  ]);
+  expect(await world.prove()).toEqual({
+    channel: 'power',
+    why: 'called off with 1 of 2 feeds off, as it came back',
+  });
+  expect(world.calls).toEqual(['a off', 'a?']);
 });
 
 test('powerOff: another channel won before: nothing is switched', async () => {

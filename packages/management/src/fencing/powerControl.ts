@@ -35,13 +35,12 @@ export interface PowerControl {
   /** Why a host can't be switched off with proof, or undefined. */
   problem(hostUuid: string): Promise<string | undefined>;
   /**
-   * Tries the levels that are verified and allowed in order until every device of one reads off; callers that overlap
-   * share the orders. A level that was begun is followed to its end.
-   * @param wanted asked before each level: false if this caller has no use for it any more.
+   * Tries the levels that are verified and allowed in order until every device of one reads off; callers
+   * that overlap share the orders. A level that was begun is followed to its end, unless that is held back.
    * @returns what was read, level by level; the last one is the one that counts.
-   * @throws DomainError if there is no such level.
+   * @throws DomainError if there is no such level, or it was called off within one.
    */
-  switchOff(hostUuid: string, wanted: () => boolean): Promise<readonly LevelReading[]>;
+  switchOff(hostUuid: string, wish: PowerWish): Promise<readonly LevelReading[]>;
   /** Its devices are being ordered or read right now. */
   isAtWork(hostUuid: string): boolean;
   /** The host runs under a new boot: whatever was ordered before has happened, or has passed. */
@@ -50,12 +49,19 @@ export interface PowerControl {
   unresolved(): Promise<string[]>;
 }
 
+export interface PowerWish {
+  /** Asked before each level: false if this caller has no use for it any more. */
+  wanted: () => boolean;
+  /** Asked before each order: why this caller may not have it given. */
+  heldBack: () => string | undefined;
+}
+
 export function makePowerControl(
   deps: PowerControlDeps,
   orders: PowerOrders = makePowerOrders(deps),
 ): PowerControl {
   const flights = makeSingleFlight();
-  const wishes = new Map<string, Set<() => boolean>>();
+  const wishes = new Map<string, Set<PowerWish>>();
   return {
     problem: async (hostUuid) => {
       const levels = await powerLevelsOf(deps.store.db, deps.loginVault, hostUuid);
@@ -66,16 +72,17 @@ export function makePowerControl(
         ? `its power device is not used: ${refused.join('; ')}`
         : 'the power device was never confirmed to switch this host (fenceline host power-verify)';
     },
-    switchOff: async (hostUuid, wanted) => {
+    switchOff: async (hostUuid, wish) => {
       const all = wishes.get(hostUuid) ?? new Set();
-      wishes.set(hostUuid, all.add(wanted));
-      const anybody = (): boolean => [...all].some((wish) => wish());
+      wishes.set(hostUuid, all.add(wish));
+      const anybody = {
+        wanted: () => [...all].some(({ wanted }) => wanted()),
+        heldBack: () => heldBackForAll(all),
+      };
       try {
-        return await flights.run(hostUuid, () =>
-          switchOff({ ...deps, orders }, { hostUuid, wanted: anybody }),
-        );
+        return await flights.run(hostUuid, () => switchOff({ ...deps, orders }, hostUuid, anybody));
       } finally {
-        all.delete(wanted);
+        all.delete(wish);
         if (all.size === 0) wishes.delete(hostUuid);
       }
     },
@@ -85,23 +92,35 @@ export function makePowerControl(
   };
 }
 
+/** Somebody may have it done, or the last one's reason. */
+function heldBackForAll(all: ReadonlySet<PowerWish>): string | undefined {
+  const reasons = [...all].map(({ heldBack }) => heldBack());
+  return reasons.includes(undefined) ? undefined : (reasons.at(-1) ?? 'nobody wants it any more');
+}
+
 type Tools = PowerControlDeps & { orders: PowerOrders };
 
 async function switchOff(
   tools: Tools,
-  { hostUuid, wanted }: { hostUuid: string; wanted: () => boolean },
+  hostUuid: string,
+  { wanted, heldBack }: PowerWish,
 ): Promise<LevelReading[]> {
   const levels = (await powerLevelsOf(tools.store.db, tools.loginVault, hostUuid)).filter(isUsable);
   if (levels.length === 0) throw new DomainError('NOT_FOUND', 'the host has no power device');
   const readings: LevelReading[] = [];
   for (const level of levels) {
-    // Not before the first: whoever called wants it.
     if (readings.length > 0 && !wanted()) break;
-    const reading = await levelOff(tools, hostUuid, level);
+    const reading = await levelOff(tools, { hostUuid, level, heldBack });
     readings.push(reading);
     if (reading.devices.every(({ readBack }) => readBack === 'off')) break;
   }
   return readings;
+}
+
+interface LevelOrder {
+  hostUuid: string;
+  level: PowerLevel;
+  heldBack: () => string | undefined;
 }
 
 /**
@@ -110,11 +129,17 @@ async function switchOff(
  */
 async function levelOff(
   tools: Tools,
-  hostUuid: string,
-  { level, devices }: PowerLevel,
+  { hostUuid, level: { level, devices }, heldBack }: LevelOrder,
 ): Promise<LevelReading> {
   const readings: DeviceReading[] = [];
   for (const device of devices) {
+    // safety: a host that came back must not lose the feed that it still has.
+    const held = heldBack();
+    if (held !== undefined)
+      throw new DomainError(
+        'REFUSED',
+        `called off with ${readings.length} of ${devices.length} feeds off, as ${held}`,
+      );
     const reading = await deviceOff(tools, hostUuid, device);
     readings.push(reading);
     if (reading.readBack !== 'off') return { level, devices: readings };

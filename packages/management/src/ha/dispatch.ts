@@ -1,12 +1,14 @@
 import { isoNow, messageOf, type Clock, type Logger, type Timer } from '@fenceline/common';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
+import type { Holds } from './holds.js';
 import { Probes } from './probe.js';
 import type { RefusalCount } from './start/haStart.js';
 import { HA_START_TIMEOUT_MS, messageOf as messageOfTask, type HaTask } from './tasks/task.js';
 import type { Tasks } from './tasks/tasks.js';
 
 export interface DispatchDeps {
+  holds: Pick<Holds, 'ofTasks' | 'ordered'>;
   tasks: Tasks;
   bus: MessageBus;
   settings: SettingsSource;
@@ -20,6 +22,8 @@ export interface Dispatch {
   stop(): void;
   /** Runs the task's next attempt as soon as there is room; returns at once. */
   dispatch(task: HaTask): Promise<void>;
+  /** The same by a person's order: `ha.mode` does not hold it back. */
+  ordered(task: HaTask): Promise<void>;
   /** Every waiting task looks again, and its back-off begins anew. */
   clusterChanged(): Promise<void>;
   /** Something was seen of this VM: its task, if it waits, looks again. */
@@ -47,34 +51,29 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
     underWay.add(task.vmUuid);
     void bus.send('HaStartVmInstance', messageOfTask(task)).then((reply) => {
       underWay.delete(task.vmUuid);
+      // Held back after all: not before the next look.
+      if (reply.error === undefined && reply.vm === undefined) return;
       if (reply.error !== undefined)
         log.debug('an HA start ended without a start', { why: reply.error.message });
       look();
     });
   };
 
-  const act = (task: HaTask, now: string): void => {
-    const due = task.nextTryAt !== null && task.nextTryAt <= now;
-    if (WAITING.includes(task.state) && due) run(task);
-    // Its attempt is over and could not be written down, as on a full disk: it is now.
-    else if (UNDER_WAY.includes(task.state) && !underWay.has(task.vmUuid))
-      interrupted(deps, task).catch((error: unknown) =>
-        log.error('a task could not be ended', { taskId: task.uuid, error: messageOf(error) }),
-      );
+  const act = async (open: readonly HaTask[]): Promise<void> => {
+    const left = open.filter((task) => isUnderWay(task) && !underWay.has(task.vmUuid));
+    for (const task of await free(deps, dueOf(open, isoNow(clock)))) run(task);
+    for (const task of left) await endLeft(deps, task);
+    if (!stopped) probeDue(deps, probes, open);
   };
 
   const look = (): void => {
     if (stopped) return;
     timer?.cancel();
     timer = clock.after(LOOK_EVERY_MS, look);
-    const now = isoNow(clock);
-    tasks.open().then(
-      (open) => {
-        for (const task of open) act(task, now);
-        if (!stopped) probeDue(deps, probes, open);
-      },
-      (error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }),
-    );
+    tasks
+      .open()
+      .then(act)
+      .catch((error: unknown) => log.error('tasks could not be read', { error: messageOf(error) }));
   };
 
   return {
@@ -86,7 +85,11 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       stopped = true;
       timer?.cancel();
     },
-    dispatch: async (task) => run(task),
+    dispatch: async (task) => (await free(deps, [task])).forEach(run),
+    ordered: async (task) => {
+      deps.holds.ordered(task.uuid);
+      (await free(deps, [task])).forEach(run);
+    },
     clusterChanged: async () => {
       refusals.clear();
       for (const task of await tasks.open()) await wake(tasks, task);
@@ -97,6 +100,34 @@ export function makeDispatch(deps: DispatchDeps): Dispatch {
       refused: (taskUuid, dying) => probes.note(taskUuid, dying, clock.monotonicMs()),
     },
   };
+}
+
+function isUnderWay({ state }: HaTask): boolean {
+  return UNDER_WAY.includes(state);
+}
+
+function dueOf(open: readonly HaTask[], now: string): HaTask[] {
+  return open.filter(
+    ({ state, nextTryAt }) => WAITING.includes(state) && nextTryAt !== null && nextTryAt <= now,
+  );
+}
+
+/** Those that may begin; the others stay as they are, and say what they wait for. */
+async function free({ holds, tasks }: DispatchDeps, due: readonly HaTask[]): Promise<HaTask[]> {
+  if (due.length === 0) return [];
+  const held = await holds.ofTasks(due);
+  for (const { uuid, waitsFor } of due) {
+    const why = held.get(uuid);
+    if (why !== undefined && why !== waitsFor) await tasks.hold(uuid, why);
+  }
+  return due.filter(({ uuid }) => !held.has(uuid));
+}
+
+/** Its attempt is over and could not be written down, as on a full disk: it is now. */
+async function endLeft(deps: DispatchDeps, task: HaTask): Promise<void> {
+  await interrupted(deps, task).catch((error: unknown) =>
+    deps.log.error('a task could not be ended', { taskId: task.uuid, error: messageOf(error) }),
+  );
 }
 
 /** A task that rests looks again at once. */
@@ -134,7 +165,7 @@ function countOf(refusals: Map<string, number>): Omit<RefusalCount, 'refused'> {
 async function recover(deps: DispatchDeps): Promise<void> {
   const { tasks, log } = deps;
   for (const task of await tasks.open()) {
-    if (!UNDER_WAY.includes(task.state)) continue;
+    if (!isUnderWay(task)) continue;
     log.warn('an interrupted HA task begins anew', { taskId: task.uuid, state: task.state });
     await interrupted(deps, task);
   }

@@ -3,6 +3,7 @@ import type { ChannelName } from '../settings/settings.js';
 import type { Run } from '../vms/runs/run.js';
 import { findVm } from '../vms/vm.js';
 import type { HaStartDeps } from './start/context.js';
+import { callOffWhen } from './start/heldBack.js';
 import { tellProof } from './start/tellProof.js';
 import type { HaTask } from './tasks/task.js';
 
@@ -42,15 +43,23 @@ async function probeRun(
   const vm = await findVm(deps.store.db, run.vmUuid);
   if (vm === undefined) return false;
   const clusterUuid = (await deps.directory.find(run.hostUuid))?.clusterUuid ?? vm.clusterUuid;
+  const heldBack = (): string | undefined => {
+    const resting = deps.holds.mode(task.uuid, [vm.clusterUuid, clusterUuid]);
+    if (resting !== undefined) return resting;
+    const word = deps.judgementOf(run.hostUuid)?.action;
+    return word === 'fence' ? undefined : 'its host is not judged to be fenced';
+  };
+  const off = callOffWhen(deps.clock, heldBack);
   const allowed = deps.settings.current(clusterUuid).ha.preFence.channels;
   const policy = PROBE_CHANNELS.filter((name) => allowed.includes(name));
   const raced = await raceChannels(deps.channels, policy, {
     request: {
       ...{ run, vm, clusterUuid, taskUuid: task.uuid, siblingHostUuids: task.siblingHostUuids },
       judgementNow: () => deps.judgementOf(run.hostUuid),
+      ...{ heldBack, sparing: true },
     },
-    signal,
-  });
+    ...{ signal, calledOff: off.signal },
+  }).finally(off.stop);
   if (raced.proof === undefined) return false;
   const stored = await deps.ledger.close(raced.proof, task.uuid);
   await tellProof(deps, { vm, task, raced, stored });

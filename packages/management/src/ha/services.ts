@@ -37,7 +37,7 @@ export function makeTasksService({
       const task = await open(taskUuid);
       dispatch.refusals.clear(taskUuid);
       await tasks.retryNow(taskUuid);
-      await dispatch.dispatch(task);
+      await dispatch.ordered(task);
     },
     abandon: async (taskUuid, { reason, actor }) => {
       const task = await open(taskUuid);

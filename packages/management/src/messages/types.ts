@@ -54,6 +54,8 @@ export interface FenceVmOnHostMsg extends Message {
   vmUuid: string;
   epoch: number;
   siblingHostUuids: readonly string[];
+  /** They only look, which costs no order token and proves nothing. */
+  lookOnly?: boolean;
 }
 
 /** What a peer said, as it is stored (§3 of the verdict table decides what it is worth). */

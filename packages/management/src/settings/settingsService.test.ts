@@ -39,6 +39,42 @@ test('F16: a change is in force with the next use, durable and audited', async (
   ]);
 });
 
+describe('ha.mode in the configuration', () => {
+  test.each([
+    ['active', 'detect-only', 'detect-only'],
+    ['active', 'disarmed', 'disarmed'],
+    ['detect-only', 'active', 'detect-only'],
+    ['detect-only', 'disarmed', 'disarmed'],
+    ['disarmed', 'detect-only', 'disarmed'],
+  ] as const)(
+    'F37: %s there and %s in a restored database, of the site or a cluster: %s',
+    async (own, stored, inForce) => {
+      const east = { uuid: 'c1', name: 'east' };
+      const before = await service();
+      await before.put({ name: 'ha.mode', value: stored, actor });
+      await before.put({ name: 'ha.mode', value: stored, actor, cluster: east });
+      const base = new Settings();
+      base.ha.mode = own;
+      const settings = await service(base);
+      expect(settings.current().ha.mode).toBe(inForce);
+      expect(settings.current(east.uuid).ha.mode).toBe(inForce);
+      expect(await settings.show('ha.mode')).toMatchObject({ value: inForce });
+    },
+  );
+
+  test('a less careful one is refused, and says where to change it; a more careful one holds', async () => {
+    const base = new Settings();
+    base.ha.mode = 'detect-only';
+    const settings = await service(base);
+    await expect(settings.put({ name: 'ha.mode', value: 'active', actor })).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining("the server's own configuration says detect-only"),
+    });
+    await settings.put({ name: 'ha.mode', value: 'disarmed', actor });
+    expect(settings.current().ha.mode).toBe('disarmed');
+  });
+});
+
 test("null takes a change back: the file's value is in force again", async () => {
   const base = new Settings();
   base.ha.preFence.sshTimeoutSec = 25;

@@ -5,7 +5,14 @@ import { writeAudit } from '../access/audit.js';
 import type { SettingsTable } from '../store/schema.js';
 import { fromJson, type Queryable, type Store } from '../store/store.js';
 import { nearestSetting, settingCatalog, settingSpec, type SettingSpec } from './catalog.js';
-import { CLUSTER_SETTINGS, Settings, settingsProblems, type SettingsSource } from './settings.js';
+import {
+  CLUSTER_SETTINGS,
+  HA_MODES,
+  Settings,
+  settingsProblems,
+  type HaSettings,
+  type SettingsSource,
+} from './settings.js';
 
 export interface SettingChange {
   name: string;
@@ -35,7 +42,8 @@ export interface SettingsService extends SettingsSource {
   /**
    * Changes one setting, durably and with an audit row; in force with the next use.
    * @throws DomainError NOT_FOUND (with the nearest name), BAD_INPUT (type, range, relation, or a
-   *   setting that no cluster has for itself).
+   *   setting that no cluster has for itself), REFUSED (`ha.mode`, less careful than the
+   *   configuration).
    */
   put(change: SettingChange): Promise<SettingView>;
 }
@@ -58,6 +66,7 @@ export async function makeSettingsService(deps: SettingsDeps): Promise<SettingsS
     const { name } = specOf(change.name);
     const { cluster } = change;
     refuseForCluster(name, cluster);
+    refuseOutranked(deps, change);
     const of = cluster?.uuid ?? WHOLE_SITE;
     const rows = (await storedRows(store.db)).filter((row) => !isRow(row, name, of));
     const row = {
@@ -153,9 +162,29 @@ function withOverrides(deps: SettingsDeps, rows: readonly SettingsTable[]): Sett
     else setAt(tree, row.name.split('.'), fromJson<unknown>(row.valueJson));
   }
   const settings = parseSettings(tree);
+  settings.ha.mode = moreCareful(deps.base.ha.mode, settings.ha.mode);
   const problems = settingsProblems(settings);
   if (problems.length > 0) throw new DomainError('BAD_INPUT', problems.join('; '));
   return settings;
+}
+
+/**
+ * safety: what the server's own configuration says of `ha.mode` can't be outranked by a database: a
+ * restored one would put HA to work on what it knew then.
+ */
+function moreCareful(...modes: HaSettings['mode'][]): HaSettings['mode'] {
+  return modes.toSorted((a, b) => HA_MODES.indexOf(b) - HA_MODES.indexOf(a))[0] ?? 'disarmed';
+}
+
+function refuseOutranked({ base }: SettingsDeps, { name, value }: SettingChange): void {
+  const own = base.ha.mode;
+  const mode = HA_MODES.find((each) => each === value);
+  if (name !== 'ha.mode' || mode === undefined || moreCareful(own, mode) === mode) return;
+  throw new DomainError(
+    'REFUSED',
+    `ha.mode: the server's own configuration says ${own}, and the more careful of the two holds; ` +
+      'change it there and restart the server',
+  );
 }
 
 function parseSettings(tree: object): Settings {

@@ -111,8 +111,10 @@ async function begin(
     softAvoidHostUuids: [],
   };
   const task = await tasks.openOrCreate(wanted);
+  // A person's word now: HA's own task of this VM goes on in its name, whatever holds HA back.
+  if (task.judger !== 'manual') await tasks.refresh(task.uuid, wanted);
   if (task.attempt > 0) await tasks.retryNow(task.uuid);
-  await dispatch.dispatch(task);
+  await dispatch.ordered((await tasks.find(task.uuid)) ?? task);
   return { taskUuid: task.uuid };
 }
 

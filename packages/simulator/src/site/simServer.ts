@@ -108,6 +108,15 @@ export class SimServer {
     this.#dispatcher = undefined;
   }
 
+  backup(): Uint8Array {
+    return this.#database.backup();
+  }
+
+  /** Only while no life is there. */
+  restore(backup: Uint8Array): void {
+    this.#database.restore(backup);
+  }
+
   #ports(life: Life): Omit<CorePorts, 'store' | 'settings' | 'node' | 'events'> {
     const { world, listeners } = this;
     const origin = { world, listeners, node: SERVER_NODE, life };

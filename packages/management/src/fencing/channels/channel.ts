@@ -14,6 +14,10 @@ export interface ProofRequest {
   clusterUuid?: string | undefined;
   /** The judgement in force of the run's host, asked anew; undefined: it is not suspect. */
   judgementNow: () => HostJudgement | undefined;
+  /** Why no order may be given for this run any more, asked before each; undefined: it may. */
+  heldBack: () => string | undefined;
+  /** An order only where a look shows that it may have more success than the last one. */
+  sparing?: boolean;
 }
 
 export interface ChannelResult {
@@ -33,8 +37,8 @@ export interface ProofChannel {
   /** Why this channel must not or can't be used here; undefined = it may. */
   barredBy(request: ProofRequest): string | undefined;
   /**
-   * Tries to prove it, within limits of its own. The signal asks it to stop; an order that is out
-   * is followed to its end. Never throws.
+   * Tries to prove it, within limits of its own. The signal asks it to stop: no further order
+   * is given, and nobody waits for one that is out. Never throws.
    */
   prove(request: ProofRequest, signal: AbortSignal): Promise<ChannelResult>;
 }

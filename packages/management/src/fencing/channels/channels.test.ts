@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import type { HostJudgement, HostPresence } from '../../hosts/contracts.js';
+import type { AgentGateway } from '../../hosts/agentGateway.js';
+import type { HostDirectory, HostJudgement, HostPresence } from '../../hosts/contracts.js';
 import { Settings, type ChannelName } from '../../settings/settings.js';
 import { openMemoryStore } from '../../store/adapters/sqlite.js';
 import { vmOf } from '../../vms/vm.js';
@@ -10,6 +11,7 @@ import { makePowerControl } from '../powerControl.js';
 import type { PowerDevice, PowerState } from '../powerDevice.js';
 import { proofByOperator } from '../proofs/byOperator.js';
 import type { ProofChannel, ProofRequest } from './channel.js';
+import { makeCloseOnHost, ownAgentChannel } from './ownAgent.js';
 import { powerChannel } from './power.js';
 import { raceChannels } from './race.js';
 
@@ -33,6 +35,7 @@ function request(judgement?: Partial<HostJudgement>): ProofRequest {
     taskUuid: 't',
     siblingHostUuids: [],
     judgementNow: () => judgement as HostJudgement | undefined,
+    heldBack: () => undefined,
   };
 }
 
@@ -93,6 +96,37 @@ describe('the race of the channels', () => {
       signal: new AbortController().signal,
     });
     expect(result).toEqual({ said: [] });
+  });
+});
+
+describe('the channel of the own agent', () => {
+  const go = async (during: (stop: AbortController) => void, heldBack?: string) => {
+    const asked: string[] = [];
+    const stop = new AbortController();
+    const gateway = {
+      call: async (_agent: unknown, { name }: { name: string }) => {
+        asked.push(name);
+        during(stop);
+        return {};
+      },
+    } as unknown as AgentGateway;
+    const directory = {
+      find: async () => ({ uuid: run.hostUuid, addresses: ['192.0.2.1'] }),
+    } as unknown as HostDirectory;
+    const settings = { current: () => new Settings() };
+    const channel = ownAgentChannel(makeCloseOnHost({ gateway, directory, settings }));
+    const { why } = await channel.prove({ ...request(), heldBack: () => heldBack }, stop.signal);
+    return { asked, why };
+  };
+
+  test('another channel has the proof: it gives no order any more', async () => {
+    const { asked, why } = await go((stop) => stop.abort(new Error('another channel')));
+    expect([asked, why]).toEqual([['ping'], 'not needed any more']);
+  });
+
+  test('D6: its host came back: it gives no order any more', async () => {
+    const { asked, why } = await go(() => undefined, 'it came back');
+    expect([asked, why]).toEqual([['ping'], 'it came back']);
   });
 });
 

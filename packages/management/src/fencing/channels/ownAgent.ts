@@ -21,22 +21,31 @@ export interface OwnAgentDeps {
 }
 
 /** The run's own host closes it, behind a barrier; the caller names why. */
-export type CloseOnHost = (
-  run: Run,
-  vm: Vm,
-  options: { stop: boolean; gracefulMs: number; taskUuid: string | null },
-) => Promise<Judged>;
+export type CloseOnHost = (run: Run, vm: Vm, options: CloseOptions) => Promise<Judged>;
+
+export interface CloseOptions {
+  stop: boolean;
+  gracefulMs: number;
+  taskUuid: string | null;
+  /** Nobody waits for it any more. */
+  signal?: AbortSignal;
+  /** Asked once more right before the order: why it may not be given. */
+  heldBack?: () => string | undefined;
+}
 
 /** @returns a function that never throws: a failed call is a refusal with its reason. */
 export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
-  return async (run, vm, { stop, gracefulMs, taskUuid }) => {
+  return async (run, vm, { stop, gracefulMs, taskUuid, signal, heldBack }) => {
     const host = await deps.directory.find(run.hostUuid);
     if (host === undefined) return { refused: 'its host is not in the inventory' };
     // A dead host must not cost the whole deadline of a kill: first, does anybody answer?
-    const silence = await silenceOf(deps, host);
+    const silence = await silenceOf(deps, host, signal);
     if (silence !== undefined) return { refused: `its agent does not answer (${silence})` };
     // safety: F41: whatever stands on the silence of this host is void from here on.
     deps.presence?.noteSignOfLife(host.uuid, 'its agent answered');
+    // safety: it answers, so it may be the host that came back with its VM in good health.
+    const held = signal?.aborted === true ? 'not needed any more' : heldBack?.();
+    if (held !== undefined) return { refused: held };
     const { sshTimeoutSec, killGraceMs } = deps.settings.current().ha.preFence;
     const timeoutMs = sshTimeoutSec * 1_000;
     const command: DestroyVmCmd = {
@@ -55,6 +64,7 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
       answer = await deps.gateway.call(agentAddress(host), agentRoutes.vmDestroy, {
         command,
         deadlineMs,
+        ...(signal === undefined ? {} : { signal }),
       });
     } catch (thrown) {
       return { refused: `its agent did not answer (${messageOf(thrown)})` };
@@ -64,8 +74,15 @@ export function makeCloseOnHost(deps: OwnAgentDeps): CloseOnHost {
 }
 
 /** Asks for nothing that libvirt would have to answer: it may hang while the agent works. */
-async function silenceOf({ gateway }: OwnAgentDeps, host: HostInfo): Promise<string | undefined> {
-  const ask = { command: {}, deadlineMs: PING_LIMIT_MS };
+async function silenceOf(
+  { gateway }: OwnAgentDeps,
+  host: HostInfo,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const ask = {
+    ...{ command: {}, deadlineMs: PING_LIMIT_MS },
+    ...(signal === undefined ? {} : { signal }),
+  };
   return gateway.call(agentAddress(host), agentRoutes.ping, ask).then(
     () => undefined,
     (thrown: unknown) => messageOf(thrown),
@@ -77,8 +94,9 @@ export function ownAgentChannel(close: CloseOnHost): ProofChannel {
   return {
     name: 'own-agent',
     barredBy: () => undefined,
-    prove: async ({ run, vm, taskUuid }) => {
-      const judged = await close(run, vm, { stop: false, gracefulMs: 0, taskUuid });
+    prove: async ({ run, vm, taskUuid, heldBack }, signal) => {
+      const order = { stop: false, gracefulMs: 0, taskUuid, signal, heldBack };
+      const judged = await close(run, vm, order);
       return 'proof' in judged
         ? { channel: 'own-agent', proof: judged.proof, why: 'its agent proved it' }
         : { channel: 'own-agent', why: judged.refused };

@@ -26,11 +26,13 @@ export function powerChannel(deps: PowerChannelDeps): ProofChannel {
         if (problem !== undefined) return { channel: name, why: problem };
         await untilAllowed(deps, request, signal);
         // Asked again: the host may have come back during the wait.
-        const barred = barredBy(request);
+        const barred = barredBy(request) ?? request.heldBack();
         if (barred !== undefined) return { channel: name, why: barred };
         if (signal.aborted) return { channel: name, why: 'not needed any more' };
-        const wanted = (): boolean => !signal.aborted && barredBy(request) === undefined;
-        const readings = await deps.power.switchOff(run.hostUuid, wanted);
+        const readings = await deps.power.switchOff(run.hostUuid, {
+          wanted: () => !signal.aborted && barredBy(request) === undefined,
+          heldBack: () => barredBy(request) ?? request.heldBack(),
+        });
         return judgeLevels(deps, run, readings);
       } catch (thrown) {
         return { channel: name, why: messageOf(thrown) };

@@ -17,6 +17,7 @@ const run = {
 const request: ProofRequest = {
   ...{ run, vm: vmOf(vmRow([])), taskUuid: 't', siblingHostUuids: [] },
   judgementNow: () => undefined,
+  heldBack: () => undefined,
 };
 
 /** A proof that bears its channel's name. */

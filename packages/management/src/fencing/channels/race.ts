@@ -11,6 +11,14 @@ export interface RaceResult {
   said: ChannelResult[];
 }
 
+export interface Race {
+  request: ProofRequest;
+  /** Fires when the attempt's own time is over. */
+  signal: AbortSignal;
+  /** Fires when the run is not to be closed any more; a proof that is there by then is one. */
+  calledOff?: AbortSignal;
+}
+
 /**
  * Runs the channels of the policy side by side; the first valid proof wins and the others are told
  * to stop. A proof that comes later, or after the attempt's own time, is not used.
@@ -19,11 +27,15 @@ export interface RaceResult {
 export async function raceChannels(
   channels: readonly ProofChannel[],
   policy: readonly ChannelName[],
-  { request, signal }: { request: ProofRequest; signal: AbortSignal },
+  { request, signal, calledOff }: Race,
 ): Promise<RaceResult> {
   const said: ChannelResult[] = [];
   const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
+  const both = AbortSignal.any([
+    signal,
+    stop.signal,
+    ...(calledOff === undefined ? [] : [calledOff]),
+  ]);
   const proofs = byBlastRadius(policy).map(async (name): Promise<FenceProof> => {
     const channel = channels.find((each) => each.name === name);
     const result = await resultOf(name, channel, { request, signal: both });

@@ -71,6 +71,17 @@ test('F29a: used ones are renewed, but not while an order is out', async () => {
   expect(await stored()).toEqual(held());
 });
 
+test('F29a: after a renewal the store forgets what any peer has seen', async () => {
+  rig = await readinessRig(1);
+  const call = await rig.readiness.tokens.take(h1);
+  await call.giveBack([1]);
+  await rig.clock.advance(25_000);
+  const rows = await rig.store.db.selectFrom('orderTokens').select(['token', 'state']).execute();
+  const seen = call.tokens.map((token) => token.reveal());
+  expect(rows.filter(({ token }) => seen.includes(token))).toEqual([]);
+  expect(rows.map(({ state }) => state)).toEqual(rows.map(() => 'fresh'));
+});
+
 test('F29a: what a host has lost is deposited again', async () => {
   rig = await readinessRig(1);
   const before = [...held()];

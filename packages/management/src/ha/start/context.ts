@@ -12,6 +12,7 @@ import type { Ledger } from '../../vms/runs/ledger.js';
 import type { OldBoots } from '../../vms/oldBoots.js';
 import type { RunWatch } from '../../vms/runWatch.js';
 import type { Vm } from '../../vms/vm.js';
+import type { Holds } from '../holds.js';
 import type { HostFailures } from '../hostFailures.js';
 import type { HaTask } from '../tasks/task.js';
 import type { EndStep, Tasks } from '../tasks/tasks.js';
@@ -42,6 +43,7 @@ export interface HaStartDeps {
   extensions: readonly BeforeHaStartVm[];
   /** Marks the host of a run while proof is sought; harmless for a host that is not suspect. */
   fencing: Pick<HostFailures, 'began' | 'refused'>;
+  holds: Pick<Holds, 'mode' | 'attempt'>;
   /** The judgement in force of a host. */
   judgementOf: (hostUuid: string) => HostJudgement | undefined;
 }
@@ -57,6 +59,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   /** Hosts that may not be a destination of this attempt, whatever their status. */
   suspects: string[];
+  /** Epochs of the open runs whose own host says that they are gone. */
+  gone: Set<number>;
   proofDigests: string[];
   /** The VM runs already where the ledger says: nothing to start. */
   adopted?: { hostUuid: string; epoch: number };
@@ -79,6 +83,9 @@ export class HaRefusal extends Error {
 
 /** What people read beside a step: small, flat facts. */
 type Note = (facts: Record<string, unknown>) => void;
+
+/** What was under way is not wanted any more; the next attempt looks at what is true then. */
+export class HaCalledOff extends HaRefusal {}
 
 /** Runs `work` as a recorded sub-step: durable before it acts, with its time (F9, F10). */
 export async function recorded<T>(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sleep } from '@fenceline/common';
 import { RemoteError, TransportError } from '@fenceline/protocol';
+import type { HostJudgement } from '../../hosts/contracts.js';
 import { vmRow } from '../testing/rows.js';
 import { haStartFlow } from './haStart.js';
 import {
@@ -12,6 +13,10 @@ import {
   type HaWorld,
 } from '../testing/haWorld.js';
 
+const byPerson = {
+  ...{ vmUuid: VM, reason: 'a person', judger: 'manual' as const },
+  ...{ siblingHostUuids: [], softAvoidHostUuids: [] },
+};
 const FLOWS = haStartFlow.steps.map(({ name }) => name);
 
 /** The VM runs on h1 as run 1, and h1 is judged dead. */
@@ -307,6 +312,70 @@ describe('a start whose answer is lost', () => {
     const reply = await world.start();
     expect(reply.error?.message).toContain('its image is locked');
     expect(world.called('vmStart')).toHaveLength(1);
+  });
+});
+
+describe('D6: a run whose host gives no answer', () => {
+  const judged = (world: HaWorld, change: Partial<HostJudgement>): void => {
+    const old = world.judgements.get(hostUuid(1));
+    if (old !== undefined) world.judgements.set(hostUuid(1), { ...old, ...change });
+  };
+  const orders = (world: HaWorld): number =>
+    world.called('fenceVm').length + world.called('vmDestroy').length;
+
+  test.each([
+    ['came back', { action: 'cancel' }],
+    ['is only an alarm', { action: 'alarm' }],
+    ['runs under this very boot again', { action: 'closeRebooted', inputs: { bootId: 'boot-1' } }],
+  ] as const)('D6: and %s: nothing is fenced', async (_what, change) => {
+    const world = await withDeadHost();
+    judged(world, change);
+    const reply = await world.start();
+    expect(reply.error?.message).toContain('nothing was fenced: its host is not judged');
+    expect([orders(world), world.called('vmStart')]).toEqual([0, []]);
+  });
+
+  test('D6: and is not judged yet: nothing is fenced, unless a person orders it', async () => {
+    const world = await withDeadHost();
+    world.judgements.clear();
+    expect((await world.start()).error?.message).toContain('its host is not judged');
+    expect(orders(world)).toBe(0);
+    await world.tasks.refresh((await world.tasks.openTaskOf(VM))?.uuid ?? '', byPerson);
+    expect((await world.start({ judger: 'manual' })).vm).toBeDefined();
+  });
+
+  test('D6: but its list shows the VM alive: a person who orders a start does not kill it', async () => {
+    const world = await withDeadHost();
+    judged(world, { action: 'cancel' });
+    const [h1] = world.hosts;
+    h1?.start({ vmUuid: VM, epoch: 1 } as never);
+    world.presence.liveVms = (uuid) => (uuid === h1?.uuid ? h1.vms : []);
+    const reply = await world.start({ judger: 'manual' });
+    expect(reply.error?.message).toContain('its host shows it alive');
+    expect(orders(world)).toBe(0);
+  });
+
+  test('D6: and runs under another boot: its old run is closed', async () => {
+    const world = await withDeadHost();
+    judged(world, { action: 'closeRebooted', inputs: { bootId: 'boot-9' } });
+    expect((await world.start()).vm).toBeDefined();
+  });
+
+  test('D6: and comes back during the fence: called off, no further peer, looked at anew at once', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.fence = () => {
+        judged(world, { action: 'cancel', why: 'it came back' });
+        throw new TransportError('timeout', 'no answer');
+      };
+    const reply = await world.start();
+    expect(reply.error?.message).toContain(
+      'was called off, as its host is not judged to be fenced',
+    );
+    expect([world.called('fenceVm').length, world.called('vmDestroy').length]).toEqual([1, 0]);
+    const task = await world.tasks.openTaskOf(VM);
+    expect(Date.parse(task?.nextTryAt ?? '')).toBeLessThanOrEqual(world.clock.wallMs());
+    expect(world.seen.map(({ kind }) => kind)).toContain('ha.task.calledOff');
   });
 });
 

@@ -6,7 +6,7 @@ import { findVm } from '../../vms/vm.js';
 import { judge } from '../judgers.js';
 import { retryDelayMs, type HaTask } from '../tasks/task.js';
 import type { AttemptEnd, EndStep } from '../tasks/tasks.js';
-import { HaRefusal, type Attempt, type HaStartDeps } from './context.js';
+import { HaCalledOff, HaRefusal, type Attempt, type HaStartDeps } from './context.js';
 import { beforeHaStart, markVmStopped } from './mark.js';
 import { preFenceVm } from './preFence.js';
 import { startHaVm } from './startVm.js';
@@ -53,6 +53,11 @@ export async function haStart(
     return {};
   }
   const created = there ?? (await deps.tasks.openOrCreate({ ...message }));
+  const held = await deps.holds.attempt(created.uuid, vm.clusterUuid);
+  if (held !== undefined) {
+    await deps.tasks.hold(created.uuid, held);
+    return {};
+  }
   const task = await deps.tasks.beginAttempt(created.uuid);
   const log = deps.log.child({ taskId: task.uuid }, `[HA start vm=${vm.uuid}]`);
   const attempt: Attempt = {
@@ -63,6 +68,7 @@ export async function haStart(
     log,
     signal,
     suspects: [],
+    gone: new Set(),
     proofDigests: [],
   };
   try {
@@ -137,9 +143,11 @@ async function refused(
   const text = why instanceof Error ? why.message : String(why);
   const waysOut = why instanceof HaRefusal ? why.waysOut : [];
   const stale = why instanceof DomainError && why.code === 'STALE_EPOCH';
+  const calledOff = why instanceof HaCalledOff;
   refusals.refused?.(task.uuid, why instanceof HaRefusal && why.dying);
   const { backoffMin } = deps.settings.current().ha.restart;
-  const retryInMs = retryDelayMs(backoffMin, refusals.next(task.uuid));
+  // What called it off is a change: it is looked at anew, as after any other one (D10).
+  const retryInMs = calledOff ? 0 : retryDelayMs(backoffMin, refusals.next(task.uuid));
   await deps.tasks.endAttempt(task.uuid, task.attempt, {
     state: 'refused',
     success: false,
@@ -150,8 +158,8 @@ async function refused(
     proofDigests: attempt.proofDigests,
   });
   await deps.events.record({
-    kind: 'ha.task.refused',
-    severity: 'critical',
+    kind: calledOff ? 'ha.task.calledOff' : 'ha.task.refused',
+    severity: calledOff ? 'warning' : 'critical',
     vmUuid: vm.uuid,
     taskUuid: task.uuid,
     text,

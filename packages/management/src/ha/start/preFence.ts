@@ -1,7 +1,9 @@
+import { messageOf } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import { raceChannels } from '../../fencing/channels/race.js';
+import { raceChannels, type RaceResult } from '../../fencing/channels/race.js';
 import type { Run } from '../../vms/runs/run.js';
-import { HaRefusal, recorded, type Attempt } from './context.js';
+import { HaCalledOff, HaRefusal, recorded, type Attempt } from './context.js';
+import { callOffWhen, hostHolds } from './heldBack.js';
 import { refreshRuns } from './refresh.js';
 import { refusalText, waysOutOf, type Unproven } from './refusal.js';
 import { tellProof } from './tellProof.js';
@@ -43,7 +45,7 @@ async function requireDestination(attempt: Attempt, open: readonly Run[]): Promi
 }
 
 async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefined> {
-  const { deps, vm, message, task } = attempt;
+  const { deps, vm, task } = attempt;
   await deps.events.record({
     kind: 'ha.fence.asked',
     hostUuid: run.hostUuid,
@@ -55,24 +57,13 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   const host = await deps.directory.find(run.hostUuid);
   const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
   const result = await recorded(attempt, name, async (note) => {
-    const clusterUuid = host?.clusterUuid ?? vm.clusterUuid;
-    const { channels } = deps.settings.current(clusterUuid).ha.preFence;
-    const raced = await raceChannels(deps.channels, channels, {
-      request: {
-        clusterUuid,
-        run,
-        vm,
-        taskUuid: task.uuid,
-        siblingHostUuids: message.siblingHostUuids,
-        judgementNow: () => deps.judgementOf(run.hostUuid),
-      },
-      signal: attempt.signal,
-    });
+    const raced = await race(attempt, run, host?.clusterUuid ?? vm.clusterUuid);
     const stale = raced.said.find((result) => result.stale === true);
     // safety: F14: a newer run than the ledger knows of; nothing that is closed here would be it.
     if (stale !== undefined) throw new DomainError('STALE_EPOCH', stale.why);
     if (raced.proof === undefined) {
       note(Object.fromEntries(raced.said.map(({ channel, why }) => [channel, why])));
+      if (raced.calledOff !== undefined) note({ calledOff: raced.calledOff });
       return { raced, stored: undefined };
     }
     const stored = await deps.ledger.close(raced.proof, task.uuid);
@@ -81,18 +72,68 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   });
   if (result.stored === undefined) {
     await deps.fencing.refused(run.hostUuid);
-    return { run, said: result.raced.said };
+    return { run, said: result.raced.said, calledOff: result.raced.calledOff };
   }
   attempt.proofDigests.push(result.stored.digest);
   await tellProof(deps, { vm, task, raced: result.raced, stored: result.stored });
   return undefined;
 }
 
+/** All channels side by side, until one has the proof, or nobody may go on. */
+async function race(
+  attempt: Attempt,
+  run: Run,
+  clusterUuid: string,
+): Promise<RaceResult & { calledOff: string | undefined }> {
+  const { deps, vm, message, task, signal } = attempt;
+  const heldBack = (): string | undefined =>
+    deps.holds.mode(task.uuid, [vm.clusterUuid, clusterUuid]) ?? runHolds(attempt, run);
+  const off = callOffWhen(deps.clock, heldBack);
+  const { channels } = deps.settings.current(clusterUuid).ha.preFence;
+  try {
+    const raced = await raceChannels(deps.channels, channels, {
+      request: {
+        ...{ clusterUuid, run, vm, taskUuid: task.uuid, heldBack },
+        siblingHostUuids: message.siblingHostUuids,
+        judgementNow: () => deps.judgementOf(run.hostUuid),
+      },
+      ...{ signal, calledOff: off.signal },
+    });
+    return { ...raced, calledOff: messageOfAbort(off.signal) ?? heldBack() };
+  } finally {
+    off.stop();
+  }
+}
+
+function messageOfAbort({ aborted, reason }: AbortSignal): string | undefined {
+  return aborted ? messageOf(reason) : undefined;
+}
+
+/** Why no order may be given for this run; what its own host says is gone needs no judgement. */
+function runHolds(attempt: Attempt, run: Run): string | undefined {
+  const { deps, vm, message, gone } = attempt;
+  if (gone.has(run.epoch)) return undefined;
+  return hostHolds({ deps, vm, judger: message.judger }, run);
+}
+
 async function refusal(attempt: Attempt, unproven: readonly Unproven[]): Promise<HaRefusal> {
   const { deps, vm, task } = attempt;
   const hosts = await deps.directory.all();
   const nameOf = (uuid: string): string => hosts.find((host) => host.uuid === uuid)?.name ?? uuid;
-  const waysOut = waysOutOf(task.uuid, unproven, nameOf);
+  const needSec = deps.settings.current().ha.operator.confirmDeadAfterSec;
+  const silenceLeftSec = (uuid: string): number => {
+    const lastMs = deps.presence.lastSignOfLifeMs(uuid);
+    const isRecent = lastMs !== undefined && deps.clock.monotonicMs() - lastMs < needSec * 1_000;
+    return isRecent ? needSec : 0;
+  };
+  const waysOut = waysOutOf(task.uuid, unproven, { nameOf, silenceLeftSec });
+  const off = unproven.find(({ calledOff }) => calledOff !== undefined);
+  if (off !== undefined)
+    return new HaCalledOff(
+      `VM ${vm.name} (${vm.state}) was not started: fencing run ${off.run.epoch} on ` +
+        `${nameOf(off.run.hostUuid)} was called off, as ${off.calledOff}`,
+      waysOut,
+    );
   const dying = unproven.some(({ said }) => said.some((result) => result.dying === true));
   return new HaRefusal(refusalText(vm, unproven, nameOf), waysOut, dying);
 }

@@ -3,6 +3,7 @@ import type { VmSeen } from '@fenceline/protocol';
 import { askStatus } from '../../vms/askStatus.js';
 import { bearsMarkOf, type Run } from '../../vms/runs/run.js';
 import { HaRefusal, type Attempt } from './context.js';
+import { hostHolds } from './heldBack.js';
 
 /**
  * The open runs as they are now (F3). A run that its own healthy host reports alive is adopted:
@@ -27,6 +28,10 @@ export async function refreshRuns(attempt: Attempt): Promise<Run[]> {
   for (const [i, run] of open.entries())
     if (looks[i] === 'newBoot') await adoptNewBoot(attempt, run);
   attempt.suspects = open.flatMap((run, i) => (looks[i] === 'silent' ? [run.hostUuid] : []));
+  attempt.gone = new Set(open.flatMap(({ epoch }, i) => (looks[i] === 'gone' ? [epoch] : [])));
+  if (attempt.adopted === undefined)
+    for (const [i, run] of open.entries())
+      if (looks[i] === 'silent') await requireJudged(attempt, run);
   return open;
 }
 
@@ -43,6 +48,19 @@ async function adoptNewBoot(attempt: Attempt, run: Run): Promise<void> {
       [`fenceline task retry ${attempt.task.uuid}`],
     );
   attempt.adopted ??= { hostUuid: run.hostUuid, epoch: closed.now.epoch };
+}
+
+/** Nobody could say whether the run lives: it is fenced only if its host is judged to be. */
+async function requireJudged(attempt: Attempt, run: Run): Promise<void> {
+  const { deps, vm, task, message } = attempt;
+  const held = hostHolds({ deps, vm, judger: message.judger }, run);
+  if (held === undefined) return;
+  const host = await deps.directory.find(run.hostUuid);
+  throw new HaRefusal(
+    `VM ${vm.name} (${vm.state}) was not started: ${host?.name ?? run.hostUuid} gave no answer ` +
+      `about run ${run.epoch}, and nothing was fenced: ${held}`,
+    [`fenceline task retry ${task.uuid}`, `fenceline vm start ${vm.name}`],
+  );
 }
 
 /** An attempt that failed after its start put the old display back; now it is known better. */

@@ -6,6 +6,8 @@ import type { Run } from '../../vms/runs/run.js';
 export interface Unproven {
   run: Run;
   said: readonly ChannelResult[];
+  /** Why it was given up before every channel had its say. */
+  calledOff?: string | undefined;
 }
 
 /** Names VM, its actual state, suspects, what each channel said, and what ends it (F8). */
@@ -37,16 +39,32 @@ function channelsText(said: readonly ChannelResult[]): string {
   ].join('; ');
 }
 
-/** The manual ways out, as commands. */
+/** What the ways out depend on. */
+export interface WaysOut {
+  nameOf: (hostUuid: string) => string;
+  /** Seconds in which the host must show no sign of life before a person's word counts; 0: it may now. */
+  silenceLeftSec: (hostUuid: string) => number;
+}
+
+/** The manual ways out, as commands, with what must be so before. */
 export function waysOutOf(
   taskUuid: string,
   unproven: readonly Unproven[],
-  nameOf: (hostUuid: string) => string,
+  { nameOf, silenceLeftSec }: WaysOut,
 ): string[] {
-  const hosts = [...new Set(unproven.map(({ run }) => nameOf(run.hostUuid)))];
+  const hosts = [...new Set(unproven.map(({ run }) => run.hostUuid))];
+  const confirm = (hostUuid: string): string => {
+    const name = nameOf(hostUuid);
+    const command = `fenceline host confirm-dead ${name} --typed-name ${name} --reason '…'`;
+    const leftSec = silenceLeftSec(hostUuid);
+    // Refused as long as its kernel answers, which it may do for ever.
+    return leftSec === 0
+      ? command
+      : `switch ${name} off, and after ${leftSec} s without a sign of life: ${command}`;
+  };
   return [
     `fenceline task retry ${taskUuid}`,
-    ...hosts.map((host) => `fenceline host confirm-dead ${host} --typed-name ${host} --reason '…'`),
+    ...hosts.map(confirm),
     `fenceline task abandon ${taskUuid} --reason '…'`,
   ];
 }

@@ -5,7 +5,7 @@ import type { HostInfo } from '../../hosts/contracts.js';
 import { askStatus } from '../../vms/askStatus.js';
 import type { RunGrant } from '../../vms/runs/ledger.js';
 import type { Run } from '../../vms/runs/run.js';
-import { HaRefusal, recorded, type Attempt } from './context.js';
+import { HaCalledOff, HaRefusal, recorded, type Attempt } from './context.js';
 
 /** Destinations tried in one attempt. */
 const MAX_DESTINATIONS = 3;
@@ -59,6 +59,9 @@ async function choose(attempt: Attempt, tried: string[]): Promise<HostInfo | und
 async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undefined> {
   const { deps, vm, task } = attempt;
   attempt.signal.throwIfAborted();
+  const held = deps.holds.mode(task.uuid, [vm.clusterUuid, host.clusterUuid]);
+  if (held !== undefined)
+    throw new HaCalledOff(`VM ${vm.name} was not started on ${host.name}: ${held}`);
   const bootId = deps.presence.bootId(host.uuid);
   if (bootId === undefined) return 'its boot is not known';
   const grant = await recorded(attempt, 'grant', async (note) => {

@@ -43,6 +43,8 @@ export interface Tasks {
   endAttempt(taskUuid: string, attempt: number, end: AttemptEnd): Promise<void>;
   /** Records the beginning of a step before it acts; resolves to how to end it (F10). */
   beginStep(task: Pick<HaTask, 'uuid' | 'attempt'>, name: string): Promise<EndStep>;
+  /** It rests, and this is what for. */
+  hold(taskUuid: string, why: string): Promise<void>;
   /** The next try is due now. */
   retryNow(taskUuid: string): Promise<void>;
 }
@@ -98,10 +100,11 @@ export function makeTasks(tools: TaskTools): Tasks {
       await update(taskUuid)
         .set({
           reason: task.reason,
-          judger: task.judger,
           siblingHostUuidsJson: JSON.stringify(task.siblingHostUuids),
         })
         .execute();
+      // What a person ordered stays ordered, whatever else speaks for it later.
+      await update(taskUuid).set({ judger: task.judger }).where('judger', '!=', 'manual').execute();
     },
     beginAttempt: (taskUuid) => beginAttempt(tools, taskUuid),
     setState: async (taskUuid, state) => {
@@ -112,6 +115,13 @@ export function makeTasks(tools: TaskTools): Tasks {
     },
     endAttempt: (taskUuid, attempt, end) => endAttempt(tools, { taskUuid, attempt, end }),
     beginStep: (task, name) => beginStep(tools, task, name),
+    hold: async (taskUuid, waitsFor) => {
+      await update(taskUuid)
+        .set({ waitsFor })
+        .where('endedAt', 'is', null)
+        .where('state', 'in', ['refused', 'waiting'])
+        .execute();
+    },
     retryNow: async (taskUuid) => {
       await update(taskUuid)
         .set({ nextTryAt: isoNow(clock) })

@@ -28,6 +28,7 @@ import { makeLedger } from '../../vms/runs/ledger.js';
 import { makeVmInventory } from '../../vms/inventory.js';
 import { makeOldBoots } from '../../vms/oldBoots.js';
 import { makeRunWatch } from '../../vms/runWatch.js';
+import { makeHolds } from '../holds.js';
 import { makeDispatch } from '../dispatch.js';
 import { probeTask } from '../probe.js';
 import type { BeforeHaStartVm, HaStartDeps } from '../start/context.js';
@@ -127,7 +128,11 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
   bus.handle('FenceVmOnHost', { run: (message) => peers.fence(message) });
   const judgements = new Map<string, HostJudgement>();
   const extensions: BeforeHaStartVm[] = [];
-  const dispatch = makeDispatch({ tasks, bus, settings: source, clock, log });
+  const judgementOf = (uuid: string) => judgements.get(uuid);
+  const holds = makeHolds({ store, clock, directory, settings: source, judgementOf });
+  holds.start();
+  for (const host of hosts) holds.listed(host.uuid);
+  const dispatch = makeDispatch({ tasks, holds, bus, settings: source, clock, log });
   const refusals: RefusalCount = dispatch.refusals;
   const deps: HaStartDeps & { refusals: RefusalCount; proveRebooted: ProveRebooted } = {
     store,
@@ -151,7 +156,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     channels: [
       peerChannel({
         ...{ bus, settings: source, clock, presence },
-        cancel: (order) => peers.cancel(order),
+        orders: peers,
       }),
       ownAgentChannel(closeOnHost),
     ],
@@ -160,7 +165,8 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     proveRebooted,
     oldBoots: makeOldBoots({ ledger, inventory, gateway, directory, proveRebooted }),
     extensions,
-    judgementOf: (uuid) => judgements.get(uuid),
+    judgementOf,
+    holds,
     fencing: { began: async () => undefined, refused: async () => undefined },
     refusals,
   };
@@ -188,6 +194,7 @@ export async function makeHaWorld(options: { onStep?: (mark: StepMark) => void }
     bus,
     deps,
     dispatch,
+    holds,
     presence,
     judgements,
     extensions,

@@ -24,19 +24,26 @@ export interface LosableStore extends Store {
 export interface MemoryDatabase {
   /** The store of the next life of a server; the one before must be closed or lost. */
   open(): Promise<LosableStore>;
+  /** A backup as of now. */
+  backup(): Uint8Array;
+  /** The next life finds what the backup holds. */
+  restore(backup: Uint8Array): void;
 }
 
 export function makeMemoryDatabase(): MemoryDatabase {
-  const raw = new SqliteDatabase(':memory:');
+  let raw = new SqliteDatabase(':memory:');
   return {
+    backup: () => raw.serialize(),
+    restore: (backup) => void (raw = new SqliteDatabase(Buffer.from(backup))),
     open: async () => {
+      const database = raw;
       const life = { isLost: false };
-      const store = await openLocked(raw, () => undefined, losableDialect(raw, life));
+      const store = await openLocked(database, () => undefined, losableDialect(database, life));
       return {
         ...store,
         lose: () => {
           life.isLost = true;
-          if (raw.inTransaction) raw.exec('ROLLBACK');
+          if (database.inTransaction) database.exec('ROLLBACK');
         },
       };
     },
