@@ -94,11 +94,15 @@ bool guests_own(int parent) {
   return false;
 }
 
+/* Before all others, or what is given back for a call of ours is taken by whoever wakes up for it. */
+void guests_urgent(bool urgent) {
+  if (!staff) return;
+  sched_setscheduler(0, urgent ? SCHED_FIFO : SCHED_OTHER, &(struct sched_param){.sched_priority = urgent ? 1 : 0});
+}
 static pid_t hire(struct session *s, int listener, bool (*begin)(struct session *session)) {
   pid_t keeper = getpid(), pid = fork();
   if (pid != 0) return pid;
-  /* Before all others, or what is given back for a call of ours is taken by whoever wakes up for it. */
-  sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+  guests_urgent(true);
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* safety: F25: nothing of this program outlives it */
   if (getppid() == keeper) work(s, listener, begin);
   session_cleanup(s);

@@ -16,6 +16,11 @@
 #define MAX_NAME 256
 #define LOOK_EVERY 250        /* ms; what was started meanwhile is found while there is time to end it */
 #define ASK_FIRST 60          /* ms; a destroy holds the VM's lock for 200 ms, so libvirt is asked before */
+#define FREE_EVERY 200        /* ms; what needs no order token is served this often, */
+#define FREE_AT_ONCE 5        /* and so many of it at once after a rest */
+#define VOIDS_AT_ONCE 3       /* void looks or scans that are repeated without a pause */
+#define VOID_PAUSE 10         /* ms; after them, and twice as long each time, */
+#define MAX_VOID_PAUSE 80     /* up to this */
 #define IDLE_SEC 180          /* without an order or a ping */
 
 /**

@@ -2,6 +2,7 @@
 #include "answer.h"
 #include "barrier.h"
 #include "clock.h"
+#include "guests.h"
 #include "input.h"
 #include "look.h"
 #include "memory.h"
@@ -9,6 +10,7 @@
 #include "sure.h"
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ void session_cleanup(struct session *s) {
 void session_refuse(struct session *s, const char *why) {
   say("refused %s", why);
   answer_flush(clock_ms() + 1000);
+  guests_urgent(true);
   if (s->receives) longjmp(s->refused, 1);
   session_cleanup(s);
   exit(2);
@@ -103,6 +106,15 @@ static void open_witness(struct session *s) {
   ssize_t n = sure_own_link(own, f->witness, sizeof f->witness - 1);
   f->witness[n > 0 ? n : 0] = 0;
 }
+/** safety: F29a: whoever has no token, but a certificate, takes no processor away from this host with it. */
+static void take_turn(void) {
+  static int64_t rested_at; /* of this process: another session is no way around it */
+  int64_t now = clock_ms(), full = now - FREE_EVERY * (FREE_AT_ONCE - 1);
+  if (now >= NO_TIME) now = full = rested_at;
+  if (rested_at < full) rested_at = full;
+  if (rested_at > now) poll(NULL, 0, (int)(rested_at - now));
+  rested_at += FREE_EVERY;
+}
 static void count_only(struct session *s) {
   struct table *t = &s->fence.table;
   t->now = clock_ms();
@@ -138,6 +150,8 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   struct fence *f = &s->fence;
   const char *why = order_head(s->order, line, length);
   if (why) session_refuse(s, why);
+  bool counts = s->order->mode == MODE_COUNT;
+  if (counts) guests_urgent(false), take_turn();
   engine_begin(f);
   helpers_forget();
   f->times.begun = clock_ms();
@@ -154,10 +168,11 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   /* safety: I3: an order for another host ends here, before a barrier is set or anything is killed */
   if (s->order->host[0] && strcmp(s->order->host, s->self.host) != 0)
     session_refuse(s, "wrong-host this is another host");
-  if (s->order->mode == MODE_COUNT) count_only(s);
+  if (counts) count_only(s);
   else close_runs(s);
   say_end(s);
   answer_flush(f->times.begun + deadline - 20);
+  guests_urgent(true);
 }
 /** False: what hangs of this order leaves too little for another one. */
 static bool clear_away(struct session *s) {
@@ -192,7 +207,7 @@ int session_serve(struct session *s) {
     line = input_line((int)s->options.idle_ms, &n, &why);
     if (!line && served) return 0;
     if (!line) session_refuse(s, why);
-    if (order_ping(line, n, nonce)) pong(s, nonce), helpers_ready();
+    if (order_ping(line, n, nonce)) take_turn(), pong(s, nonce), helpers_ready();
     else if (order_hello(line, n)) {
       serve_order(s, line, n);
       if (!end_order(s)) return 0;

@@ -14,6 +14,9 @@ import {
 
 useTools();
 
+/** Only root may be before others. */
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
 const TOKEN = '0123456789abcdef0123456789abcdef';
 const PINGS = ['aabbccddeeff0011', '1100ffeeddccbbaa'];
 
@@ -57,6 +60,23 @@ onProgram('native', 'the second way in (F27)', (play) => {
     });
     const perGuest = [`verdict ${VM} dead barrier=disk`, '1', '1'];
     expect(out).toEqual(['listening', ...perGuest, ...perGuest, ...perGuest, 'same']);
+  });
+
+  asRoot('F29a: a look, which needs no token, is before nobody else on this host', async () => {
+    const { out } = await play({
+      script: `${GUEST}
+        listen 1 --tokens
+        policy() { local s; s=$(cat /proc/$(workers)/stat); s=\${s##*) }; set -- $s; echo "$1 policy \${39}"; }
+        # The order is not whole yet, so the worker is at it.
+        begin() { mkfifo in.$1; guest <in.$1 >out.$1 & exec {file}>in.$1; sleep 0.3; MODE=$1 order 7 | head -2 >&$file; sleep 0.3; }
+        policy; begin count; policy; echo "vm $VM epoch=7" >&$file; exec {file}>&-; wait $!; grep -c ^end out.count
+        sleep 0.2; policy; begin fence; policy
+        echo "vm nonsense" >&$file; exec {file}>&-; wait $!; sleep 0.2; policy
+        rm in.count; begin count; echo "vm nonsense" >&$file; exec {file}>&-; wait $!; sleep 0.2; policy`,
+    });
+    expect(out.slice(1)).toEqual([
+      ...['S policy 1', 'S policy 0', '1', 'S policy 1', 'S policy 1', 'S policy 1', 'S policy 1'],
+    ]);
   });
 
   test('F29a: an order without its token is refused, and that costs no worker', async () => {
