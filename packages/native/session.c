@@ -69,8 +69,11 @@ bool session_room(struct session *s, struct size size) {
 static void read_vms(struct session *s) {
   const char *why, *line;
   size_t n;
+  int64_t until = clock_ms() + ORDER_MS;
   while (s->order->vms < s->order->count) {
-    if (!(line = input_line(10000, &n, &why))) session_refuse(s, why);
+    int64_t rest = until - clock_ms();
+    /* safety: F27: who dribbles an order keeps a worker from others no longer than this */
+    if (!(line = input_line(rest < LINE_MS ? (int)rest : LINE_MS, &n, &why))) session_refuse(s, why);
     /* safety: F26: an order for which there is no room is refused now, before anything is touched */
     if (!session_room(s, order_size_with(s->order, n))) session_refuse(s, "no-memory for an order of this size");
     if ((why = order_vm(s->order, line, n))) session_refuse(s, why);
@@ -169,10 +172,11 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   if (s->order->host[0] && strcmp(s->order->host, s->self.host) != 0)
     session_refuse(s, "wrong-host this is another host");
   if (counts) count_only(s);
-  else close_runs(s);
+  else guests_at_work(true), close_runs(s);
   say_end(s);
   answer_flush(f->times.begun + deadline - 20);
   guests_urgent(true);
+  if (!counts) guests_at_work(false);
 }
 /** False: what hangs of this order leaves too little for another one. */
 static bool clear_away(struct session *s) {
@@ -201,10 +205,15 @@ int session_serve(struct session *s) {
   size_t n;
   char nonce[65];
   bool served = false;
-  if (!(line = input_line(30000, &n, &why)) || (why = order_hello(line, n))) session_refuse(s, why);
+  int limit_ms = 30000;
+  if (!guests_wait(&limit_ms)) return 0;
+  if (!(line = input_line(limit_ms, &n, &why)) || (why = order_hello(line, n))) session_refuse(s, why);
   for (;; served = true) {
     input_begin();
-    line = input_line((int)s->options.idle_ms, &n, &why);
+    limit_ms = (int)s->options.idle_ms;
+    /* safety: F27: who only asks whether we are there, or looks, leaves his worker to who waits for one */
+    if (!guests_wait(&limit_ms)) return 0;
+    line = input_line(limit_ms, &n, &why);
     if (!line && served) return 0;
     if (!line) session_refuse(s, why);
     if (order_ping(line, n, nonce)) take_turn(), pong(s, nonce), helpers_ready();
