@@ -2,6 +2,7 @@
 #include "attribute.h"
 #include "libvirt.h"
 #include "order.h"
+#include "owner.h"
 #include "procfs.h"
 #include "rpc.h"
 #include "same.h"
@@ -94,6 +95,23 @@ static void check_procfs(void) {
                     WAITS[] = " 0: a b 06 0:0 00:0 0 0 0 0 1 x";
   CHECK(tcp_line_drained(OWNED, sizeof OWNED - 1) && !tcp_line_drained(GONE_, sizeof GONE_ - 1));
   CHECK(tcp_line_drained(WAITS, sizeof WAITS - 1) && !tcp_line_drained("junk", 4));
+}
+
+static bool owner_says(const char *text, size_t n, bool root, bool inner) {
+  struct owner owner;
+  char *copy = exact(text, n);
+  bool ok = owner_parse(copy, n, &owner) && owner.root == root && owner.inner == inner;
+  free(copy);
+  return ok;
+}
+static void check_owner(void) {
+  static const char OWN[] = "Name:\tUid:\\n\nUid:\t1\t0\t1\t1\nGid:\t0\nNSpid:\t12\n", INNER[] = "Uid:\t7\t7\t7\t7\nNSpid:\t12\t1\n",
+                    OLD[] = "Uid:\t7\t7\t7\t10\n";
+  CHECK(owner_says(OWN, sizeof OWN - 1, true, false) && owner_says(INNER, sizeof INNER - 1, false, true));
+  CHECK(owner_says(OLD, sizeof OLD - 1, false, false));
+  struct owner owner;
+  static const char *const bad[] = {"", "Uid:", "Uid:\t0\t0\t0\n", "Uid:\t0\t0\t0\tx\n", "Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0\t0\nNSpid:\tx\n", "Uid:\t0\t0\t0\t0\nNSpid:\t\n"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!owner_parse(bad[i], strlen(bad[i]), &owner));
 }
 
 static struct named named_of(const char *arguments, size_t n) {
@@ -189,7 +207,7 @@ static void check_rpc(void) {
 }
 
 int main(void) {
-  check_order(), check_procfs(), check_attribute(), check_libvirt(), check_rpc();
+  check_order(), check_procfs(), check_owner(), check_attribute(), check_libvirt(), check_rpc();
   free(order);
   printf("%d checks, %d failures\n", checks, failures);
   return failures ? 1 : 0;

@@ -56,6 +56,15 @@ static void start_destroys(struct fence *f) {
 static int64_t patience(int64_t usual, uint32_t times) {
   return spare_used() ? usual << (times < 5 ? times : 5) : usual;
 }
+/** What came to nothing often is tried ever less often: nothing on this processor may be before us. */
+static int64_t pause_after(int64_t usual, uint32_t voids) {
+  if (voids == 0) return 0;
+  if (spare_used()) return patience(usual, voids);
+  int64_t pause = VOID_PAUSE;
+  if (voids <= VOIDS_AT_ONCE) return 0;
+  for (uint32_t i = VOIDS_AT_ONCE + 1; i < voids && pause < MAX_VOID_PAUSE; i++) pause *= 2;
+  return pause;
+}
 /** The grace is for libvirt's destroy: there is none of a run that it doesn't know. */
 static bool is_unknown(const struct table *t, const struct process *p) {
   /* safety: F35: a side process may be that of a newer run whose qemu is still to come */
@@ -119,8 +128,7 @@ static void scan(struct fence *f) {
     others += !t->vm[v].scanned && !t->vm[v].scanning;
     any |= t->vm[v].scanning;
   }
-  /* A void one is repeated at once; but where memory is short ever less often. */
-  bool early = spare_used() && f->void_scans > 0 && t->now - f->scanned_at < patience(SCAN_EVERY, f->void_scans);
+  bool early = t->now - f->scanned_at < pause_after(SCAN_EVERY, f->void_scans);
   if (!any || early || waits_for(f, others)) return;
   f->scanned_at = t->now;
   f->void_scans++;
@@ -138,7 +146,7 @@ static bool finished(const struct table *t) {
 
 static void look_again(struct fence *f) {
   look(&f->table);
-  f->voids = f->table.look_ok ? 0 : f->voids + 1;
+  f->voids = f->table.look_ok && !f->table.unattributed ? 0 : f->voids + 1;
 }
 static void note_times(struct fence *f) {
   bool live = table_any_live(&f->table);
@@ -176,8 +184,7 @@ static bool is_look_due(const struct fence *f) {
   const struct table *t = &f->table;
   int64_t since = t->now - t->looked_at;
   if (!t->need_look && t->look_ok && !t->unattributed) return since >= patience(LOOK_EVERY, 2);
-  /* A void one is repeated at once; but where memory is short ever less often. */
-  if (spare_used() && f->voids > 0 && since < patience(SHORT_PAUSE, f->voids)) return false;
+  if (since < pause_after(SHORT_PAUSE, f->voids)) return false;
   /* Where many die, one look is for all of them. */
   return !t->need_look || t->live == 0 || since >= LOOK_AGAIN;
 }

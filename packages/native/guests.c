@@ -31,6 +31,48 @@ static int listen_at(const char *run) {
   return bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 16) == 0 ? fd : -1;
 }
 
+// ── who gives way ────────────────────────────────────────────────────────────────────────────────
+/** All workers, for each of them to see. `pid` 0: none there; `idle_since` 0: without a guest, or at an order. */
+static struct worker { atomic_int pid; atomic_llong idle_since; } *staff;
+static int own_place = -1, own_listener = -1;
+bool guests_own(int parent) {
+  for (int i = 0; staff && i < MAX_WORKERS; i++)
+    if (parent > 0 && atomic_load(&staff[i].pid) == parent) return true;
+  return false;
+}
+static void idle_since(int64_t since) {
+  if (own_place >= 0) atomic_store(&staff[own_place].idle_since, since);
+}
+void guests_at_work(bool at_work) { idle_since(at_work ? 0 : clock_ms()); }
+static bool is_oldest(int64_t since) {
+  for (int i = 0; i < MAX_WORKERS; i++) {
+    int64_t other = atomic_load(&staff[i].idle_since);
+    if (i != own_place && other > 0 && atomic_load(&staff[i].pid) > 0 && (other < since || (other == since && i < own_place))) return false;
+  }
+  return true;
+}
+/* A guest who waits is taken at once where a worker is free: who still waits a moment later finds none. */
+static bool gives_way(int64_t now, int64_t *waiting_since) {
+  struct pollfd waits = {own_listener, POLLIN, 0};
+  int64_t since = atomic_load(&staff[own_place].idle_since);
+  if (poll(&waits, 1, 0) <= 0) return *waiting_since = 0, false;
+  if (*waiting_since == 0) *waiting_since = now;
+  return since > 0 && now - *waiting_since >= 100 && now - since >= MIN_STAY && is_oldest(since);
+}
+bool guests_wait(int *limit_ms) {
+  static int64_t waiting_since;
+  if (own_place < 0) return true;
+  for (int64_t now = clock_ms(), until = now + *limit_ms; now < until; now = clock_ms()) {
+    if (gives_way(now, &waiting_since)) return waiting_since = 0, false;
+    /* While others wait, it is looked at again soon; they do not wake us, as we may not be the one to leave. */
+    int64_t rest = until - now, pause = waiting_since ? 50 : rest;
+    struct pollfd ends[2] = {{0, POLLIN, 0}, {waiting_since ? -1 : own_listener, POLLIN, 0}};
+    if (input_pending() || (poll(ends, 2, (int)(pause < rest ? pause : rest)) > 0 && ends[0].revents))
+      return *limit_ms = LINE_MS, true;
+  }
+  return *limit_ms = 0, true;
+}
+
 // ── a worker ─────────────────────────────────────────────────────────────────────────────────────
 /** Each direction is a pipe. What is sent over a socket of this kind needs memory; a pipe keeps two pages that
     it has once had, and these serve when the kernel has no other for it. */
@@ -76,36 +118,37 @@ static void welcome(int listener) {
   close(in.own), close(in.guest), close(out.own), close(out.guest);
 }
 static void work(struct session *s, int listener, bool (*begin)(struct session *session)) {
+  idle_since(0); /* there from now on, whatever the memory is like */
   int null_file = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null_file < 0 || !begin(s)) return;
   do {
     dup2(null_file, 0), dup2(null_file, 1);
     welcome(listener);
     input_forget(), answer_forget();
-  } while (session_receive(s));
+    guests_at_work(false);
+  } while (session_receive(s) && (idle_since(0), true));
+  idle_since(0);
 }
 
 // ── their keeper ─────────────────────────────────────────────────────────────────────────────────
-/** All workers, for each of them to see; 0: none there. */
-static atomic_int *staff;
-bool guests_own(int parent) {
-  for (int i = 0; staff && i < MAX_WORKERS; i++)
-    if (parent > 0 && atomic_load(&staff[i]) == parent) return true;
-  return false;
-}
 
-static pid_t hire(struct session *s, int listener, bool (*begin)(struct session *session)) {
+/* Before all others, or what is given back for a call of ours is taken by whoever wakes up for it. */
+void guests_urgent(bool urgent) {
+  if (!staff) return;
+  sched_setscheduler(0, urgent ? SCHED_FIFO : SCHED_OTHER, &(struct sched_param){.sched_priority = urgent ? 1 : 0});
+}
+static pid_t hire(struct session *s, int place, bool (*begin)(struct session *session)) {
   pid_t keeper = getpid(), pid = fork();
   if (pid != 0) return pid;
-  /* Before all others, or what is given back for a call of ours is taken by whoever wakes up for it. */
-  sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+  guests_urgent(true);
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* safety: F25: nothing of this program outlives it */
-  if (getppid() == keeper) work(s, listener, begin);
+  own_place = place;
+  if (getppid() == keeper) work(s, own_listener, begin);
   session_cleanup(s);
   _exit(1);
 }
 int guests_serve(struct session *s, int workers, bool (*begin)(struct session *session)) {
-  int listener = listen_at(s->options.run);
+  int listener = own_listener = listen_at(s->options.run);
   staff = mmap(NULL, MAX_WORKERS * sizeof *staff, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (listener < 0 || staff == MAP_FAILED) {
     fprintf(stderr, "fenceline-fence: can't listen at %s/fence.sock: %s\n", s->options.run, strerror(errno));
@@ -114,15 +157,15 @@ int guests_serve(struct session *s, int workers, bool (*begin)(struct session *s
   for (bool told = false;; told = true) {
     bool short_of = false;
     for (int i = 0; i < workers; i++) {
-      if (atomic_load(&staff[i]) <= 0) atomic_store(&staff[i], hire(s, listener, begin));
-      short_of |= atomic_load(&staff[i]) <= 0;
+      if (atomic_load(&staff[i].pid) <= 0) atomic_store(&staff[i].pid, hire(s, i, begin));
+      short_of |= atomic_load(&staff[i].pid) <= 0;
     }
     if (!told) puts("listening"), fflush(stdout);
     /* One that ended is replaced, at most five times a second; where nothing can be forked, later. */
     siginfo_t gone = {0};
     bool ended = waitid(P_ALL, 0, &gone, WEXITED | WNOWAIT | (short_of ? WNOHANG : 0)) == 0 && gone.si_pid > 0;
     for (int i = 0; ended && i < workers; i++)
-      if (atomic_load(&staff[i]) == gone.si_pid) atomic_store(&staff[i], 0);
+      if (atomic_load(&staff[i].pid) == gone.si_pid) atomic_store(&staff[i].idle_since, 0), atomic_store(&staff[i].pid, 0);
     /* Only now: until it is reaped, its number can't be another process's. */
     if (ended) waitpid(gone.si_pid, NULL, 0);
     poll(NULL, 0, short_of && !ended ? 1000 : 200);

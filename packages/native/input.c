@@ -59,4 +59,5 @@ bool input_ended(void) {
   if (n > 0) filled = (size_t)n;
   return n == 0;
 }
+bool input_pending(void) { return filled > given; }
 void input_forget(void) { filled = given = total = 0; }

@@ -11,5 +11,7 @@ bool input_room(void);
 void input_begin(void);
 /** The peer has closed its side and everything is read. Does not wait. */
 bool input_ended(void);
+/** Something has come that is not given yet. */
+bool input_pending(void);
 /** What the guest before has left is nobody's any more. */
 void input_forget(void);

@@ -16,6 +16,14 @@
 #define MAX_NAME 256
 #define LOOK_EVERY 250        /* ms; what was started meanwhile is found while there is time to end it */
 #define ASK_FIRST 60          /* ms; a destroy holds the VM's lock for 200 ms, so libvirt is asked before */
+#define ORDER_MS 30000        /* an order has come whole by then, or it is none */
+#define LINE_MS 10000         /* so has a line, once it has begun */
+#define MIN_STAY 2000         /* ms; a guest without an order to carry out leaves after that, if others wait */
+#define FREE_EVERY 200        /* ms; what needs no order token is served this often, */
+#define FREE_AT_ONCE 5        /* and so many of it at once after a rest */
+#define VOIDS_AT_ONCE 3       /* void looks or scans that are repeated without a pause */
+#define VOID_PAUSE 10         /* ms; after them, and twice as long each time, */
+#define MAX_VOID_PAUSE 80     /* up to this */
 #define IDLE_SEC 180          /* without an order or a ping */
 
 /**

@@ -1,6 +1,7 @@
 #include "look.h"
 #include "attribute.h"
 #include "memory.h"
+#include "owner.h"
 #include "records.h"
 #include "sides.h"
 #include "sure.h"
@@ -36,15 +37,22 @@ static bool has_no_program(int pid) {
   enum seen seen = read_stat(pid, &s);
   return seen == GONE || (seen == SEEN && (s.flags & PROC_KTHREAD || s.state == 'Z' || s.state == 'X'));
 }
-static enum seen exe_is_qemu(int pid) {
-  char path[40], target[4096];
+/** The name of its program; GONE: it has none. */
+static enum seen exe_of(int pid, char *name, size_t room) {
+  char path[40];
   snprintf(path, sizeof path, "/proc/%d/exe", pid);
-  ssize_t n = link_of(pid, path, target, sizeof target - 1);
+  ssize_t n = link_of(pid, path, name, room - 1);
   /* safety: F21: ENOENT is also said where memory is short; only who has ended has no program */
   if (n < 0) return has_no_program(pid) ? GONE : NOT_SEEN;
-  target[n] = 0;
-  const char *slash = strrchr(target, '/');
-  return is_qemu_name(slash ? slash + 1 : target) ? SEEN : GONE;
+  name[n] = 0;
+  const char *slash = strrchr(name, '/');
+  if (slash) memmove(name, slash + 1, strlen(slash));
+  return SEEN;
+}
+static enum seen exe_is_qemu(int pid) {
+  char name[4096];
+  enum seen seen = exe_of(pid, name, sizeof name);
+  return seen != SEEN ? seen : is_qemu_name(name) ? SEEN : GONE;
 }
 
 /** What is known of a process that is looked at. `whole`: these are all of its arguments. */
@@ -94,6 +102,31 @@ static void look_at_qemu(struct table *t, int vm, const struct seen_process *p) 
   table_remember(t, key.pid, key.start, vm, epoch, p->named.domain, ROLE_QEMU);
 }
 
+/**
+ * Does what bears the name of libvirt's daemon belong to the host's own? SEEN: it is that daemon or a child of
+ * it that is no qemu yet; GONE: a user's, a container's, or nobody's; NOT_SEEN: it can't be told.
+ */
+static enum seen is_of_host(const struct seen_process *p) {
+  struct owner owner;
+  char path[40], program[4096];
+  size_t n;
+  snprintf(path, sizeof path, "/proc/%d/status", p->key.pid);
+  if (read_text(path, text, text_room, &n) != SEEN || n == text_room || !owner_parse(text, n, &owner))
+    return is_gone(p->key.pid) ? GONE : NOT_SEEN;
+  if (owner.inner) return GONE;
+  if (owner.root) return SEEN;
+  /* safety: F34: a child gives up root before it becomes a qemu, and may wait like that for storage. It has begun
+     no program since it was forked, as no daemon of a user has; and it never bears the daemon's own name. */
+  if (!(p->stat.flags & PROC_FORKNOEXEC) || strcmp(p->stat.comm, p->named.base) == 0) return GONE;
+  enum seen seen = exe_of(p->key.pid, program, sizeof program);
+  if (seen != SEEN || strstr(program, "libvirtd") || strstr(program, "virtqemud")) return seen;
+  /* safety: F34: that is the program of the same process only if it has not become a qemu meanwhile */
+  seen = arguments_of(p->key.pid, 0, &n);
+  if (seen != SEEN) return seen;
+  struct named now;
+  attribute(text, n, &now);
+  return strcmp(now.base, p->named.base) == 0 ? GONE : NOT_SEEN;
+}
 static void note_daemon(struct table *t, struct key key, const struct stat_line *s, const char *base) {
   /* A process that looks like libvirt's daemon but isn't called so is a qemu not yet exec'd (F34). */
   if (strcmp(s->comm, base) != 0) t->unborn = true;
@@ -114,7 +147,10 @@ static void look_at_named(struct table *t, const struct seen_process *p) {
   const struct named *named = &p->named;
   struct key key = p->key;
   if (is_daemon(named)) {
-    note_daemon(t, key, &p->stat, named->base);
+    enum seen seen = is_of_host(p);
+    if (seen == SEEN) note_daemon(t, key, &p->stat, named->base);
+    /* safety: F21: a daemon that can't be looked at is not one that is not there, nor one to be ended */
+    if (seen == NOT_SEEN) t->look_ok = false;
     return;
   }
   if (named->side != SIDE_NONE) sides_note(t, key, named);

@@ -7,6 +7,7 @@
 
 enum seen { SEEN, GONE, NOT_SEEN };
 #define PROC_EXITING 0x00000004u /* PF_EXITING */
+#define PROC_FORKNOEXEC 0x00000040u /* PF_FORKNOEXEC */
 #define PROC_KTHREAD 0x00200000u /* PF_KTHREAD */
 
 struct stat_line {

@@ -2,6 +2,7 @@
 #include "answer.h"
 #include "barrier.h"
 #include "clock.h"
+#include "guests.h"
 #include "input.h"
 #include "look.h"
 #include "memory.h"
@@ -9,6 +10,7 @@
 #include "sure.h"
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ void session_cleanup(struct session *s) {
 void session_refuse(struct session *s, const char *why) {
   say("refused %s", why);
   answer_flush(clock_ms() + 1000);
+  guests_urgent(true);
   if (s->receives) longjmp(s->refused, 1);
   session_cleanup(s);
   exit(2);
@@ -66,8 +69,11 @@ bool session_room(struct session *s, struct size size) {
 static void read_vms(struct session *s) {
   const char *why, *line;
   size_t n;
+  int64_t until = clock_ms() + ORDER_MS;
   while (s->order->vms < s->order->count) {
-    if (!(line = input_line(10000, &n, &why))) session_refuse(s, why);
+    int64_t rest = until - clock_ms();
+    /* safety: F27: who dribbles an order keeps a worker from others no longer than this */
+    if (!(line = input_line(rest < LINE_MS ? (int)rest : LINE_MS, &n, &why))) session_refuse(s, why);
     /* safety: F26: an order for which there is no room is refused now, before anything is touched */
     if (!session_room(s, order_size_with(s->order, n))) session_refuse(s, "no-memory for an order of this size");
     if ((why = order_vm(s->order, line, n))) session_refuse(s, why);
@@ -91,6 +97,15 @@ static bool make_work_dir(struct session *s) {
   if (sure_mkdir(path) != 0) return false;
   strcpy(s->work_dir, path);
   return true;
+}
+/** safety: F29a: whoever has no token, but a certificate, takes no processor away from this host with it. */
+static void take_turn(void) {
+  static int64_t rested_at; /* of this process: another session is no way around it */
+  int64_t now = clock_ms(), full = now - FREE_EVERY * (FREE_AT_ONCE - 1);
+  if (now >= NO_TIME) now = full = rested_at;
+  if (rested_at < full) rested_at = full;
+  if (rested_at > now) poll(NULL, 0, (int)(rested_at - now));
+  rested_at += FREE_EVERY;
 }
 static void count_only(struct session *s) {
   struct table *t = &s->fence.table;
@@ -127,6 +142,8 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   struct fence *f = &s->fence;
   const char *why = order_head(s->order, line, length);
   if (why) session_refuse(s, why);
+  bool counts = s->order->mode == MODE_COUNT;
+  if (counts) guests_urgent(false), take_turn();
   engine_begin(f);
   helpers_forget();
   f->times.begun = clock_ms();
@@ -143,10 +160,12 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   /* safety: I3: an order for another host ends here, before a barrier is set or anything is killed */
   if (s->order->host[0] && strcmp(s->order->host, s->self.host) != 0)
     session_refuse(s, "wrong-host this is another host");
-  if (s->order->mode == MODE_COUNT) count_only(s);
-  else close_runs(s);
+  if (counts) count_only(s);
+  else guests_at_work(true), close_runs(s);
   say_end(s);
   answer_flush(f->times.begun + deadline - 20);
+  guests_urgent(true);
+  if (!counts) guests_at_work(false);
 }
 /** False: what hangs of this order leaves too little for another one. */
 static bool clear_away(struct session *s) {
@@ -175,13 +194,18 @@ int session_serve(struct session *s) {
   size_t n;
   char nonce[65];
   bool served = false;
-  if (!(line = input_line(30000, &n, &why)) || (why = order_hello(line, n))) session_refuse(s, why);
+  int limit_ms = 30000;
+  if (!guests_wait(&limit_ms)) return 0;
+  if (!(line = input_line(limit_ms, &n, &why)) || (why = order_hello(line, n))) session_refuse(s, why);
   for (;; served = true) {
     input_begin();
-    line = input_line((int)s->options.idle_ms, &n, &why);
+    limit_ms = (int)s->options.idle_ms;
+    /* safety: F27: who only asks whether we are there, or looks, leaves his worker to who waits for one */
+    if (!guests_wait(&limit_ms)) return 0;
+    line = input_line(limit_ms, &n, &why);
     if (!line && served) return 0;
     if (!line) session_refuse(s, why);
-    if (order_ping(line, n, nonce)) pong(s, nonce), helpers_ready();
+    if (order_ping(line, n, nonce)) take_turn(), pong(s, nonce), helpers_ready();
     else if (order_hello(line, n)) {
       serve_order(s, line, n);
       if (!end_order(s)) return 0;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define MAX_GUESTS 16         /* connections at a time */
+#define MAX_OF_ONE 2          /* of them with one certificate: a line, and an order beside it */
 #ifndef HANDSHAKE_MS
 #define HANDSHAKE_MS 5000     /* who has not shown a certificate by then is dropped */
 #endif
@@ -21,6 +22,9 @@ int64_t door_clock_ms(void);
 SSL_CTX *tls_begin(const char *ca, const char *cert, const char *key);
 /** safety: F27: only a sibling agent (OU of its certificate) comes to the program behind the door. */
 bool tls_is_sibling(SSL *ssl);
+#define WHO_BYTES 32
+/** Digest of the certificate that was shown. */
+bool tls_who(SSL *ssl, unsigned char who[WHO_BYTES]);
 
 /** Bytes on their way in one direction. */
 struct flow { unsigned char data[FLOW_BYTES]; size_t from, to; bool ended; };
@@ -32,6 +36,8 @@ struct guest {
   bool greeted, again, tls_wants_write;
   bool starved; /* there is no memory for what the program should get: soon again */
   int64_t until;  /* of the handshake */
+  uint64_t turn;  /* later ones have a higher number */
+  unsigned char who[WHO_BYTES]; /* once greeted */
   struct flow in, out;
 };
 

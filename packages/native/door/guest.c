@@ -34,7 +34,7 @@ static enum step waits(struct guest *g, int result) {
 static enum step greet(struct guest *g, const char *socket_path) {
   int result = SSL_accept(g->ssl);
   if (result != 1) return waits(g, result);
-  if (!tls_is_sibling(g->ssl)) return OVER;
+  if (!tls_is_sibling(g->ssl) || !tls_who(g->ssl, g->who)) return OVER;
   g->inner = connect_inner(socket_path);
   if (g->inner < 0) return OVER;
   g->greeted = true;

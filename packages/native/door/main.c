@@ -128,12 +128,31 @@ static void welcome_all(int listener, SSL_CTX *tls) {
     welcome(tcp, tls);
   }
 }
+/** safety: F27: one sibling, or who has stolen its certificate, keeps no other one out; its newest ones stay. */
+static void keep_few_like(const struct guest *one) {
+  struct guest *oldest = NULL;
+  int count = 0;
+  for (int i = 0; i < MAX_GUESTS; i++) {
+    struct guest *g = &guests[i];
+    if (g->tcp < 0 || !g->greeted || memcmp(g->who, one->who, WHO_BYTES) != 0) continue;
+    if (!oldest || g->turn < oldest->turn) oldest = g;
+    count++;
+  }
+  if (count > MAX_OF_ONE) guest_end(oldest);
+}
 static void step_all(const char *socket_path) {
+  static uint64_t turn;
   for (int i = 0; i < MAX_GUESTS; i++) {
     struct guest *g = &guests[i];
     if (g->tcp < 0) continue;
-    bool late = !g->greeted && door_clock_ms() >= g->until;
-    if (late || !guest_step(g, socket_path)) guest_end(g);
+    bool greeted = g->greeted, late = !greeted && door_clock_ms() >= g->until;
+    if (late || !guest_step(g, socket_path)) {
+      guest_end(g);
+      continue;
+    }
+    if (!g->greeted || greeted) continue;
+    g->turn = ++turn;
+    keep_few_like(g);
   }
 }
 /** Until something happens, or a handshake's time is over. */

@@ -22,6 +22,11 @@ SSL_CTX *tls_begin(const char *ca, const char *cert, const char *key) {
   return tls;
 }
 
+bool tls_who(SSL *ssl, unsigned char who[WHO_BYTES]) {
+  unsigned n = 0;
+  const X509 *shown = SSL_get0_peer_certificate(ssl);
+  return shown && X509_digest(shown, EVP_sha256(), who, &n) == 1 && n == WHO_BYTES;
+}
 bool tls_is_sibling(SSL *ssl) {
   X509 *shown = SSL_get0_peer_certificate(ssl);
   if (!shown || SSL_get_verify_result(ssl) != X509_V_OK) return false;

@@ -41,7 +41,8 @@ export const MAX_TOKENS_PER_FENCE = 3;
 /** How many VMs one fence command may carry (F17). */
 export const MAX_VMS_PER_FENCE = 500;
 
-export const DISK_KINDS = ['file', 'block', 'rbd', 'network'] as const;
+/** `uring-…`: written by io_uring, so no flush shows that nothing is on its way any more (F21a). */
+export const DISK_KINDS = ['file', 'block', 'rbd', 'network', 'uring-file', 'uring-block'] as const;
 export type DiskKind = (typeof DISK_KINDS)[number];
 
 export const DRAINED = ['direct', 'synced', 'unmounted', 'no'] as const;

@@ -1,6 +1,8 @@
 import { DomainError, type DiskKind, type DiskRef } from '@fenceline/protocol';
 import type { Element } from '@xmldom/xmldom';
-import { childElements, parseXml, textOf } from './xml.js';
+import { childElements, everyElement, parseXml, textOf } from './xml.js';
+
+const QEMU_NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0';
 
 /** What the server needs to know of a definition. */
 export interface DomainDescription {
@@ -18,6 +20,7 @@ export interface DomainDescription {
  */
 export function describeDomain(domainXml: string): DomainDescription {
   const { root } = parseXml(domainXml);
+  refuseHiddenUring(root);
   return {
     name: textOf(only(root, 'name')),
     memoryMiB: memoryMiB(only(root, 'memory')),
@@ -70,8 +73,39 @@ function diskRefs(root: Element): DiskRef[] {
   return disks.filter(isWritable).flatMap((disk) => {
     const [source] = childElements(disk, 'source');
     // A drive without a medium.
-    return source === undefined ? [] : [diskRef(disk.getAttribute('type') ?? 'file', source)];
+    if (source === undefined) return [];
+    const ref = writableAt(disk.getAttribute('type') ?? 'file', source, 'disk');
+    return [writesByUring(disk) ? byUring(ref) : ref];
   });
+}
+
+function writesByUring(disk: Element): boolean {
+  const drivers = childElements(disk, 'driver');
+  return drivers.some((driver) => driver.getAttribute('io') === 'io_uring');
+}
+
+/**
+ * safety: F21a: what qemu gave to io_uring belongs to the kernel; no flush waits for it, so a fence
+ * must know of it and never call such a disk drained.
+ */
+function byUring({ kind, source }: DiskRef): DiskRef {
+  if (kind === 'file') return { kind: 'uring-file', source };
+  return kind === 'block' ? { kind: 'uring-block', source } : { kind, source };
+}
+
+/** Arguments that libvirt hands on to qemu as they stand: which disk they mean can't be told. */
+function refuseHiddenUring(root: Element): void {
+  for (const element of everyElement(root)) {
+    if (element.namespaceURI !== QEMU_NAMESPACE) continue;
+    const values = [...element.attributes].map((attribute) => attribute.value);
+    // safety: F21a: a disk that is written by io_uring and not marked would be taken for drained
+    if (values.some((value) => /io_uring/i.test(value)))
+      throw new DomainError(
+        'REFUSED',
+        "a VM can't be protected that asks qemu for io_uring past libvirt: write it as " +
+          "<driver io='…'/> of its disk, best as io='native' or io='threads'",
+      );
+  }
 }
 
 function isWritable(disk: Element): boolean {
@@ -79,12 +113,12 @@ function isWritable(disk: Element): boolean {
   return !readOnly && disk.getAttribute('device') !== 'cdrom';
 }
 
-function diskRef(type: string, source: Element): DiskRef {
+function writableAt(type: string, source: Element, what: string): DiskRef {
   const [kind, text] = sourceOf(type, source);
   if (text === null || text === '')
     throw new DomainError(
       'REFUSED',
-      `a writable disk of type ${type} can't be protected: it has no source that a fence can check`,
+      `a writable ${what} of type ${type} can't be protected: it has no source that a fence can check`,
     );
   return { kind, source: text };
 }
@@ -107,11 +141,35 @@ function sourceOf(type: string, source: Element): [DiskKind, string | null] {
 
 /** UEFI variables: qemu writes to them as to a disk. */
 function firmwareStores(root: Element): DiskRef[] {
-  return childElements(root, 'os')
-    .flatMap((os) => childElements(os, 'nvram'))
-    .map(textOf)
-    .filter((path) => path.startsWith('/'))
-    .map((source) => ({ kind: 'file', source }));
+  return childElements(root, 'os').flatMap((os) => {
+    const stores = childElements(os, 'nvram');
+    // safety: F21a: libvirt would choose a file itself, which no fence drains and no hook guards
+    if (stores.length === 0 && os.getAttribute('firmware') === 'efi' && !isStateless(os))
+      throw noStore("firmware='efi' without <nvram>");
+    return stores.map(firmwareStore);
+  });
+}
+
+function isStateless(os: Element): boolean {
+  return childElements(os, 'loader').some((loader) => loader.getAttribute('stateless') === 'yes');
+}
+
+/** A path as its text, or (libvirt 8.5) a type and a source as of a disk. */
+function firmwareStore(nvram: Element): DiskRef {
+  const [source] = childElements(nvram, 'source');
+  if (source !== undefined)
+    return writableAt(nvram.getAttribute('type') ?? 'file', source, 'UEFI variable store');
+  const path = textOf(nvram);
+  if (!path.startsWith('/')) throw noStore('an <nvram> without a path');
+  return { kind: 'file', source: path };
+}
+
+function noStore(what: string): DomainError {
+  return new DomainError(
+    'REFUSED',
+    `a VM with ${what} can't be protected: write down the file of its UEFI variables ` +
+      '(virsh edit: <nvram>/path</nvram>)',
+  );
 }
 
 function unique(disks: DiskRef[]): DiskRef[] {

@@ -9,6 +9,7 @@ test('a command name with brackets and spaces does not shift the fields', () => 
   expect(parseStat(stat('a) S (b', 'S', 4))).toEqual({
     comm: 'a) S (b',
     state: 'S',
+    flags: 4_194_560,
     threads: 4,
     startTime: 987_654,
   });

@@ -5,6 +5,8 @@ import { RUN_MARK } from '../libvirt/domainXml.js';
 export interface ProcessStat {
   comm: string;
   state: string;
+  /** The kernel's PF_… bits. */
+  flags: number;
   threads: number;
   startTime: number;
 }
@@ -15,10 +17,15 @@ export function parseStat(text: string): ProcessStat | undefined {
   const close = text.lastIndexOf(')');
   if (open < 0 || close < open) return undefined;
   const fields = text.slice(close + 2).split(' ');
-  const [state, threads, startTime] = [fields[0], Number(fields[17]), Number(fields[19])];
-  if (state === undefined || !Number.isInteger(threads) || !Number.isInteger(startTime))
+  const [state] = fields;
+  const [flags, threads, startTime] = [fields[6], fields[17], fields[19]].map(Number);
+  if (state === undefined || !isInteger(flags) || !isInteger(threads) || !isInteger(startTime))
     return undefined;
-  return { comm: text.slice(open + 1, close), state, threads, startTime };
+  return { comm: text.slice(open + 1, close), state, flags, threads, startTime };
+}
+
+function isInteger(value: number | undefined): value is number {
+  return Number.isInteger(value);
 }
 
 /** True for a process that can't do anything any more: X, or Z without another living task. */

@@ -69,7 +69,7 @@ test('F21: random stat lines: gone is X, or Z without another task, whatever the
     fc.property(comm, states, fc.nat(3), fc.nat(), (name, state, threads, start) => {
       const line = `82 (${name}) ${state} 1 82 82 0 -1 0 1 2 3 4 5 6 7 8 20 0 ${threads} 0 ${start} 1 2`;
       const stat = parseStat(line);
-      expect(stat).toEqual({ comm: name, state, threads, startTime: start });
+      expect(stat).toEqual({ comm: name, state, flags: 0, threads, startTime: start });
       expect(stat && isGone(stat)).toBe(state === 'X' || (state === 'Z' && threads <= 1));
     }),
     { seed: 9, numRuns: 5_000 },

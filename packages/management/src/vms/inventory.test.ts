@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import type { VmSeen } from '@fenceline/protocol';
+import type { DiskKind, VmSeen } from '@fenceline/protocol';
+import { showVm } from '../api/queries/vms.js';
 import { hostUuid, makeHaWorld, VM } from '../ha/testing/haWorld.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
+import { HaSettings } from '../settings/settings.js';
 import type { VmsTable } from '../store/schema.js';
 import { makeVmInventory } from './inventory.js';
 import { stopVm } from './stop.js';
@@ -153,6 +155,32 @@ describe('a definition is read while a run is open on another host', () => {
     expect(await world.row()).toMatchObject({ domainXml: expect.stringContaining('<') });
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ hostUuid: hostUuid(1) }]);
   });
+});
+
+test('F21a: a VM that is written by io_uring is taken in, and shown as one that no fence can prove dead', async () => {
+  const world = await makeWorld();
+  const { db } = world.store;
+  const kinds: DiskKind[] = ['file', 'uring-file'];
+  const call = async (_: unknown, { name }: { name: string }): Promise<object> =>
+    name === 'vmDomain'
+      ? { success: true, name: 'vm1', memoryMiB: 1, cpus: 1, domainXml: '<domain/>', disks: [disk] }
+      : { success: true, vms: [seen()], bootId: 'boot-1' };
+  const disk = { kind: kinds[0], source: '/srv/a' };
+  const gateway = { call } as unknown as AgentGateway;
+  const inventory = makeVmInventory({ ...world.deps, gateway });
+  const shown = async () => (await showVm(db, VM, () => new HaSettings())).protection;
+  await inventory.importVm(hostUuid(1), VM);
+  await db.updateTable('vms').set({ level: 'neverStop' }).execute();
+  expect(await shown()).not.toContain('io_uring');
+  // Its definition was changed after it was protected.
+  disk.kind = kinds[1];
+  await inventory.importVm(hostUuid(1), VM);
+  expect(await shown()).toContain('a disk of it is written by io_uring');
+  await db.deleteFrom('vms').execute();
+  await inventory.importVm(hostUuid(1), VM);
+  expect(world.seen.findLast(({ kind }) => kind === 'vm.imported')?.text).toContain(
+    "it can't be protected, as its disk /srv/a is written by io_uring",
+  );
 });
 
 describe('a stop by a person', () => {

@@ -17,7 +17,7 @@ import type { Events } from '../telemetry/events.js';
 import type { Ledger } from './runs/ledger.js';
 import { bearsMarkOf } from './runs/run.js';
 import type { RunWatch } from './runWatch.js';
-import { findVm, vmOf, type Vm } from './vm.js';
+import { diskByUring, findVm, vmOf, type Vm } from './vm.js';
 
 const CALL_LIMIT_MS = 10_000;
 
@@ -193,8 +193,10 @@ async function readAndStore(
       ...fields,
     };
     await tx.insertInto('vms').values(row).execute();
-    const text = `VM ${row.name} was found on ${host.name}`;
-    await deps.events.record({ kind: 'vm.imported', vmUuid, hostUuid: host.uuid, text }, tx);
+    await deps.events.record(
+      { kind: 'vm.imported', vmUuid, hostUuid: host.uuid, text: foundText(row.name, host, domain) },
+      tx,
+    );
     return vmOf(row);
   });
 }
@@ -213,6 +215,13 @@ async function readDomain(
     const why = `the definition that host ${host.name} tells can't be used: ${thrown.message}`;
     throw new DomainError('REFUSED', why);
   }
+}
+
+function foundText(name: string, host: HostInfo, { disks }: VmDomainRsp): string {
+  const uring = diskByUring(disks);
+  const but =
+    uring && `; it can't be protected, as its disk ${uring.source} is written by io_uring`;
+  return `VM ${name} was found on ${host.name}${but ?? ''}`;
 }
 
 /** safety: a fence looks at the disks of the definition; another host's may be an old one. */

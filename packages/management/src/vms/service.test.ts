@@ -31,3 +31,20 @@ test('F34: of two VMs with one disk only one can be protected, and hosts hear of
   const levels = await store.db.selectFrom('vms').select('level').orderBy('uuid').execute();
   expect(levels.map(({ level }) => level)).toEqual(['none', 'neverStop', 'neverStop']);
 });
+
+test('F21a: a VM with a disk that is written by io_uring is not protected, and the way out is said', async () => {
+  const { store } = await makeWorld();
+  const uring = [{ kind: 'uring-block' as const, source: '/dev/vg/a' }];
+  const row = vmRow(uring, { uuid: VM(1), name: 'vm1', clusterUuid: CLUSTER, level: 'none' });
+  await store.db.insertInto('vms').values(row).execute();
+  const protection = { changed: () => undefined };
+  const service = makeVmsService({ store, protection } as unknown as VmsServiceDeps);
+  for (const level of ['neverStop', 'onHostFailure'] as const)
+    await expect(service.protect(VM(1), { level })).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/\/dev\/vg\/a is written by io_uring.*io='native'/),
+    });
+  await service.protect(VM(1), { level: 'none', priority: 'high' });
+  const [after] = await store.db.selectFrom('vms').selectAll().execute();
+  expect(after).toMatchObject({ level: 'none', priority: 'high' });
+});

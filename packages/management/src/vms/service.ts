@@ -8,7 +8,7 @@ import type { Placer } from '../placement/placer.js';
 import type { Store } from '../store/store.js';
 import type { HostProtection } from './hostProtection.js';
 import type { VmInventory } from './inventory.js';
-import { findVm, vmOf, type Vm } from './vm.js';
+import { diskByUring, findVm, vmOf, type Vm } from './vm.js';
 
 const GRACEFUL_MS = 60_000;
 const STOP_TIMEOUT_MS = 5 * 60_000;
@@ -40,7 +40,7 @@ export function makeVmsService(deps: VmsServiceDeps): VmsService {
       return { vmUuid: imported.uuid };
     },
     protect: async (vmUuid, { level, priority }) => {
-      if (level !== undefined && level !== 'none') await refuseSharedDisk(store, vmUuid);
+      if (level !== undefined && level !== 'none') await refuseUnprotectable(store, vmUuid);
       const change = { ...(level && { level }), ...(priority && { priority }) };
       if (Object.keys(change).length > 0) await set(vmUuid, change);
       deps.protection.changed();
@@ -118,18 +118,35 @@ async function begin(
   return { taskUuid: task.uuid };
 }
 
+async function refuseUnprotectable(store: Store, vmUuid: string): Promise<void> {
+  const vm = await requireVm(store, vmUuid);
+  refuseUring(vm);
+  await refuseSharedDisk(store, vm);
+}
+
+/** Said now, and not when its host has failed and no sibling can prove it dead. */
+function refuseUring({ name, disks }: Vm): void {
+  const disk = diskByUring(disks);
+  if (disk === undefined) return;
+  throw new DomainError(
+    'REFUSED',
+    `VM ${name} can't be protected: its disk ${disk.source} is written by io_uring, and no fence ` +
+      "can prove that its last write is not still on its way; set io='native' or io='threads' in " +
+      "the disk's <driver>, start it anew, and import it again",
+  );
+}
+
 /**
  * safety: F34: the hooks refuse a VM with a disk of another protected one, so of two of them neither
  * could be brought back; and if they ran, both would write.
  */
-async function refuseSharedDisk(store: Store, vmUuid: string): Promise<void> {
-  const vm = await requireVm(store, vmUuid);
+async function refuseSharedDisk(store: Store, vm: Vm): Promise<void> {
   const others = await store.db
     .selectFrom('vms')
     .selectAll()
     .where('clusterUuid', '=', vm.clusterUuid)
     .where('level', '<>', 'none')
-    .where('uuid', '<>', vmUuid)
+    .where('uuid', '<>', vm.uuid)
     .execute();
   const mine = new Set(vm.disks.map(({ source }) => source));
   for (const row of others) {

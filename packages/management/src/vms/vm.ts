@@ -34,6 +34,11 @@ export function vmOf(row: VmsTable): Vm {
   };
 }
 
+/** safety: F21a: nothing shows that what qemu gave to io_uring has reached the disk or never will. */
+export function diskByUring(disks: readonly DiskRef[]): DiskRef | undefined {
+  return disks.find(({ kind }) => kind.startsWith('uring-'));
+}
+
 export async function findVm(on: Queryable, vmUuid: string): Promise<Vm | undefined> {
   const row = await on.selectFrom('vms').selectAll().where('uuid', '=', vmUuid).executeTakeFirst();
   return row === undefined ? undefined : vmOf(row);

@@ -95,6 +95,16 @@ function knock(port: number, as: ConnectionOptions = {}): TLSSocket {
   return socket;
 }
 
+/** A guest who has come to the program, and stays. */
+async function enter(house: House, as: ConnectionOptions = {}): Promise<TLSSocket> {
+  const before = house.guests();
+  const socket = knock(house.port, { ...as, ca: own.ca });
+  for (let turn = 0; turn < 500 && house.guests() === before; turn += 1)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(house.guests()).toBe(before + 1);
+  return socket;
+}
+
 /** Says all of it, then that no more comes; what the other side answered until it ended. */
 function converse(socket: TLSSocket, words: string | Buffer): Promise<string> {
   return new Promise((resolve) => {
@@ -161,6 +171,30 @@ describe('the second way in (F27)', () => {
     for (const one of silent) ends.push(() => void one.destroy());
     await Promise.all(silent.map((one) => new Promise((resolve) => one.once('connect', resolve))));
     expect(await converse(knock(house.port), 'fence this')).toBe('welcome');
+  });
+
+  test('safety: F27: one certificate has two guests at a time: a third ends its oldest, and nobody else', async () => {
+    const house = await makeHouse((said) => `answer to ${String(said)}`);
+    const other = await enter(house, ca.issue({ name: 'h3', role: 'sibling' }));
+    const over = closed((await enter(house)).resume());
+    const second = await enter(house);
+    const third = await enter(house);
+    await over;
+    for (const [guest, word] of [
+      [other, 'another sibling'],
+      [third, 'the newest'],
+      [second, 'the one before it'],
+    ] as const)
+      expect(await converse(guest, word)).toBe(`answer to ${word}`);
+  });
+
+  test('F27: one certificate that comes again and again does not fill the door', async () => {
+    const house = await makeHouse(() => 'welcome');
+    const line = await enter(house, ca.issue({ name: 'h3', role: 'sibling' }));
+    for (let n = 0; n < 20; n += 1) await enter(house);
+    const last = knock(house.port, ca.issue({ name: 'h4', role: 'sibling' }));
+    expect(await converse(last, 'fence this')).toBe('welcome');
+    expect(await converse(line, 'that, too')).toBe('welcome');
   });
 
   test('a handshake that never comes to its end is given up', async () => {

@@ -178,6 +178,33 @@ onProgram('native', 'a fence line', (play) => {
     expect(idle).toBeLessThan(2_500);
   });
 
+  test('F29a: looks and pings, which need no token, are answered five times a second, and orders at once', async () => {
+    const { out } = await play({
+      script: `${LINE}; begin; took() { echo "took $(( ($(date +%s%N) - begun) / 1000000 ))"; begun=$(date +%s%N); }
+        begun=$(date +%s%N); for i in 1 2 3 4 5 6; do MODE=count ask 7; done; for i in 1 2 3 4 5 6; do send "ping ${NONCE}"; done
+        for i in 1 2 3 4 5 6; do hear end; done; for i in 1 2 3 4 5 6; do hear pong; done; took
+        for i in 1 2 3; do ask 7; hear end; done; took`,
+    });
+    expect([linesOf(out, 'end').length, linesOf(out, 'pong').length]).toEqual([9, 6]);
+    const [free = 0, orders = 0] = linesOf(out, 'took').map((line) => Number(line.split(' ')[1]));
+    // Five at once, then seven times 200 ms.
+    expect(free).toBeGreaterThan(1_300);
+    expect(orders).toBeLessThan(1_000);
+  });
+
+  test('F21: looks that come to nothing are repeated ever less often, also where memory is not short', async () => {
+    const { out } = await play({
+      script: `${LINE}; begin
+        cp $TOOLS/WIPED ./qemu-system-x86_64; ./qemu-system-x86_64 -uuid $OTHER & LAST=$!
+        until [[ -z $(tr -d '\\0' </proc/$LAST/cmdline) ]]; do sleep 0.01; done
+        reads() { grep syscr /proc/$LINE/io | cut -d' ' -f2; }
+        DEADLINE=4000 ask 7 ${DISK}; sleep 0.8; before=$(reads); sleep 2; echo "reads $(( $(reads) - before ))"; hear end`,
+    });
+    expect(verdictOf(out)).toBe('unattributed');
+    // 25 looks at about eight processes; at every tick of 5 ms it would be 400.
+    expect(Number(linesOf(out, 'reads')[0]?.split(' ')[1])).toBeLessThan(2_000);
+  });
+
   test('F25: the deadline of one order is not that of the next', async () => {
     const { out } = await play({
       script: `${LINE}; begin; DEADLINE=400 ask 7 ${DISK}; hear end; sleep 0.6

@@ -24,6 +24,8 @@ export type HaOf = (clusterUuid?: string) => HaSettings;
 
 interface VmRow extends Omit<VmsTable, 'domainXml' | 'disksJson'> {
   openTaskUuid: string | null;
+  /** SQLite's truth: 0 or 1. */
+  writtenByUring: unknown;
 }
 
 function vmRows(on: Queryable) {
@@ -35,7 +37,8 @@ function vmRows(on: Queryable) {
     .select(['vms.uuid', 'vms.clusterUuid', 'vms.name', 'vms.hypervisor', 'vms.state'])
     .select(['vms.hostUuid', 'vms.lastHostUuid', 'vms.memoryMiB', 'vms.cpus', 'vms.level'])
     .select(['vms.priority', 'vms.stoppedByPerson', 'vms.epoch', 'vms.createdAt'])
-    .select('haTasks.uuid as openTaskUuid');
+    .select('haTasks.uuid as openTaskUuid')
+    .select((eb) => eb('vms.disksJson', 'like', '%"kind":"uring-%').as('writtenByUring'));
 }
 
 export async function listVms(on: Queryable, query: ListVmsRequest, haOf: HaOf): Promise<VmPage> {
@@ -100,8 +103,12 @@ function vmViewer(hosts: readonly HostFacts[], haOf: HaOf): (row: VmRow) => VmVi
     const protection = rules.get(row.clusterUuid) ?? protectionRule(hosts, haOf(row.clusterUuid));
     rules.set(row.clusterUuid, protection);
     const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
-    const stoppedByPerson = row.stoppedByPerson === 1;
-    return vmView(row, host?.name ?? null, protection({ ...row, stoppedByPerson, host }));
+    const facts = {
+      ...{ level: row.level, hypervisor: row.hypervisor, host },
+      stoppedByPerson: row.stoppedByPerson === 1,
+      writtenByUring: row.writtenByUring === 1,
+    };
+    return vmView(row, host?.name ?? null, protection(facts));
   };
 }
 

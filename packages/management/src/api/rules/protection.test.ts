@@ -65,6 +65,7 @@ describe('protected, or why not', () => {
     level: 'onHostFailure' as const,
     hypervisor: 'KVM',
     stoppedByPerson: false,
+    writtenByUring: false,
     host: h1,
   };
   const ha = new HaSettings();
@@ -72,6 +73,7 @@ describe('protected, or why not', () => {
     [vm, hosts, 'active', true, 'peer (while its SSH answers), power'],
     [{ ...vm, level: 'none' as const }, hosts, 'active', false, 'level is none'],
     [{ ...vm, stoppedByPerson: true }, hosts, 'active', false, 'a person stopped it'],
+    [{ ...vm, writtenByUring: true }, hosts, 'active', false, 'written by io_uring'],
     [vm, hosts, 'disarmed', false, 'ha.mode is disarmed'],
     [vm, hosts, 'detect-only', false, 'ha.mode is detect-only'],
     [{ ...vm, host: undefined }, hosts, 'active', false, 'runs on no host'],

@@ -26,6 +26,8 @@ export interface VmFacts {
   level: HaLevel;
   hypervisor: string;
   stoppedByPerson: boolean;
+  /** A disk of it is written by io_uring: it became so after it was protected. */
+  writtenByUring: boolean;
   /** Where its open run is; undefined: nowhere. */
   host: HostFacts | undefined;
 }
@@ -116,6 +118,9 @@ function protectionOf(
   if (vm.level === 'none') return no('its level is none');
   if (vm.stoppedByPerson) return no('a person stopped it');
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
+  // F21a: no sibling could prove it dead, and a person should know before it matters.
+  if (vm.writtenByUring)
+    return no("a disk of it is written by io_uring (io='native' can be proven)");
   if (host === undefined || judged === undefined) return no('it runs on no host');
   // Honest before it matters: without a storage heartbeat this setting decides what is done.
   if (ha.agentDown.withoutHeartbeat === 'alarm')
