@@ -60,6 +60,32 @@ static void check_order(void) {
   CHECK(order_says(HEAD, strcat(many, " disk=file:/a"), "too-many"));
 }
 
+/** A line of /proc/net/tcp: its state, what is queued, and whose it is. */
+static bool drained(const char *state, const char *queue, const char *inode) {
+  char line[200];
+  int n = snprintf(line, sizeof line, "  0: 0100007F:1F90 0100007F:C350 %s %s 00:00000000 00000000 0 0 %s 1 0000 100 0", state, queue, inode);
+  char *copy = exact(line, (size_t)n);
+  bool is = tcp_line_drained(copy, (size_t)n);
+  free(copy);
+  return is;
+}
+static void check_sockets(void) {
+  static const char NOTHING[] = "00000000:00000009", UNSENT[] = "00000001:00000000";
+  static const struct { char state[3]; bool nothing, unsent; } states[] = {
+    {"01", true, false}, {"02", true, false}, {"03", true, false}, {"04", false, false}, {"05", true, true}, {"06", true, true},
+    {"07", true, false}, {"08", true, false}, {"09", false, false}, {"0A", true, true}, {"0B", false, false}, {"0C", true, false},
+    {"0D", true, false}, {"14", false, false}, {"x4", false, false},
+  };
+  for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+    CHECK(drained(states[i].state, NOTHING, "0") == states[i].nothing);
+    CHECK(drained(states[i].state, UNSENT, "0") == states[i].unsent);
+    CHECK(drained(states[i].state, UNSENT, "4711") && drained(states[i].state, UNSENT, "01"));
+  }
+  CHECK(!drained("01", "00000000", "0") && !drained("01", ":0", "0") && !drained("01", "0x0:0", "0") && !drained("01", "0000000A:0", "0"));
+  CHECK(!drained("4", NOTHING, "0") && !drained("004", NOTHING, "4711"));
+  CHECK(!tcp_line_drained("junk", 4) && !tcp_line_drained("0: a b 06 0:0 0:0 0 0 0", 23) && tcp_line_drained("", 0));
+}
+
 static void check_procfs(void) {
   struct stat_line s;
   static const char LINE[] = "42 (a) b (c) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 0 987 1 2\n";
@@ -90,10 +116,7 @@ static void check_procfs(void) {
   static const char MOUNT[] = "34 21 259:3 /a /b rw - ext4 /dev/x rw";
   CHECK(mountinfo_line(MOUNT, sizeof MOUNT - 1, &mount, &device) && mount == 34 && device == ((uint64_t)259 << 32 | 3));
   CHECK(!mountinfo_line(MOUNT, 9, &mount, &device) && !mountinfo_line("x", 1, &mount, &device));
-  static const char OWNED[] = " 0: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0 0 0 4711 1 x", GONE_[] = " 0: a b 04 0:0 00:0 0 0 0 0 1 x",
-                    WAITS[] = " 0: a b 06 0:0 00:0 0 0 0 0 1 x";
-  CHECK(tcp_line_drained(OWNED, sizeof OWNED - 1) && !tcp_line_drained(GONE_, sizeof GONE_ - 1));
-  CHECK(tcp_line_drained(WAITS, sizeof WAITS - 1) && !tcp_line_drained("junk", 4));
+  check_sockets();
 }
 
 static struct named named_of(const char *arguments, size_t n) {
