@@ -54,6 +54,9 @@ static void check_order(void) {
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:/x%2", "bad-disk"));
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:", "bad-disk"));
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=tape:/x", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=uring-file:/a disk=uring-block:/b", NULL) && disk_is_local(order, 1));
+  CHECK(order->disk[0].kind == KIND_URING_FILE && order->disk[1].kind == KIND_URING_BLOCK);
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=uring-file:a", "bad-disk") && order_says(HEAD, "vm " VM " epoch=7 disk=uring-rbd:a", "bad-disk"));
   char many[2000] = "vm " VM " epoch=7";
   for (int i = 0; i < MAX_DISKS; i++) strcat(many, " disk=file:/a");
   CHECK(order_says(HEAD, many, NULL));
@@ -138,6 +141,11 @@ static void check_attribute(void) {
   CHECK(!NAMED("tail\0-f\0/var/log/libvirt/qemu/" VM ".log\0").has_vm);
   CHECK(!NAMED("qemu-kvm\0-name\0guest=x-" VM "\0").has_vm);
   CHECK(NAMED("qemu-kvm\0-fw_cfg\0name=opt/org.fenceline/run,string=4x\0").mark == -1);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0{\"driver\":\"file\",\"aio\":\"io_uring\",\"node-name\":\"a\"}\0").uring);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0{\"aio\" : \"io_uring\"}\0").uring && NAMED("qemu-kvm\0-drive\0file=/x,aio=io_uring\0").uring);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0driver=io_uring,node-name=a\0").uring && NAMED("x\0io_uring\0aio=io_uring").uring);
+  CHECK(!NAMED("qemu-kvm\0-drive\0file=/io_uring/aio,aio=native\0io_uring\0-name\0guest=io_uring\0").uring && !NAMED("aio=\0io_uring").uring);
+  CHECK(!NAMED("aio=io_urin").uring && !NAMED("\"io_uring").uring && !NAMED("=io_uring").uring);
   CHECK(NAMED("").empty && NAMED("\0\0 \0").empty && !NAMED("a").empty);
   n = NAMED("/usr/bin/swtpm\0socket\0--tpmstate\0dir=/var/lib/libvirt/swtpm/" VM "/tpm2\0");
   CHECK(n.side == SIDE_BY_VM && uuid_same(n.side_vm, vm));

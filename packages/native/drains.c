@@ -18,8 +18,11 @@ void drains_queue(struct table *t, uint32_t v) {
   for (uint32_t d = vm->first_disk; d < vm->first_disk + vm->disks; d++)
     if (t->disk[d].drained == DRAIN_NONE || t->disk[d].drained == DRAIN_SYNCED) t->disk[d].drained = DRAIN_QUEUED;
 }
-static bool is_local(const struct table *t, uint32_t d) {
-  return t->order->disk[d].kind == KIND_FILE || t->order->disk[d].kind == KIND_BLOCK;
+static bool is_local(const struct table *t, uint32_t d) { return disk_is_local(t->order, d); }
+/** Was it written to through io_uring, as far as the order or the arguments of its qemu say? */
+static bool is_uring(const struct table *t, uint32_t d) {
+  enum kind kind = t->order->disk[d].kind;
+  return is_local(t, d) && (kind == KIND_URING_FILE || kind == KIND_URING_BLOCK || t->vm[t->order->disk[d].vm].uring);
 }
 bool drains_named(const struct table *t, uint32_t v) {
   const struct vm *vm = &t->order->vm[v];
@@ -41,6 +44,12 @@ static void start_flush(struct table *t, uint32_t d, int64_t forever) {
   uint32_t turn = t->vm[t->order->disk[d].vm].turn;
   if (!is_local(t, d)) {
     disk->drained = DRAIN_SOCKETS;
+    return;
+  }
+  /* safety: F21a: a request that io_uring has handed to the kernel is of no process any more; a flush waits for what
+     has ended and for pages, not for that */
+  if (is_uring(t, d)) {
+    disk->drained = DRAIN_URING;
     return;
   }
   enum job job = t->order->disk[d].kind == KIND_FILE ? JOB_FLUSH_FILE : JOB_FLUSH_BLOCK;

@@ -16,6 +16,8 @@ static const struct { const char *text; size_t length; } corpus[] = {
   SEED("fence 00112233445566778899aabbccddeeff token=- deadline_ms=900 vms=500 grace_ms=20 host=" VM),
   SEED("count 0011223344556677 token=00112233445566778899aabbccddeeff deadline_ms=300000 vms=1"),
   SEED("vm " VM " epoch=7 disk=file:/a%20b disk=block:/dev/x disk=rbd:pool/i disk=network:h:1 future=x"),
+  SEED("vm " VM " epoch=7 disk=uring-file:/a disk=uring-block:/dev/x"),
+  SEED("qemu-kvm\0-blockdev\0{\"driver\":\"file\",\"aio\" : \"io_uring\",\"x\":1}\0-drive\0file=/x,aio=io_uring\0"),
   SEED("42 (a) b (c) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 0 987 1 2\n"),
   SEED("pos:\t0\nflags:\t0100002\nmnt_id:\t1\nino:\t5\n"),
   SEED("  0: 0100007F:1F90 0100007F:C350 04 00000000:00000000 00:00000000 00000000 0 0 0 1 0 100 0 0 10 0"),

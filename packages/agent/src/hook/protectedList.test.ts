@@ -30,6 +30,16 @@ test('F34: the list names each VM once, in order, and its end counts them', () =
   expect(renderList([])).toBe('fenceline-protected 1\nend 0\n');
 });
 
+test('F34: a disk that is written to through io_uring is guarded as any other', () => {
+  const disks = [
+    { kind: 'uring-file' as const, source: '/srv/a' },
+    { kind: 'uring-block' as const, source: '/dev/b' },
+  ];
+  const list = renderList([{ vmUuid: A, disks }]);
+  expect(list).toContain('\ndisk file:/srv/a\ndisk block:/dev/b\n');
+  expect(countOfList(list)).toBe(1);
+});
+
 test.each([
   ['', 'nothing'],
   ['fenceline-protected 1\n', 'no end'],
