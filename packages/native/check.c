@@ -2,6 +2,7 @@
 #include "attribute.h"
 #include "libvirt.h"
 #include "order.h"
+#include "places.h"
 #include "procfs.h"
 #include "rpc.h"
 #include "same.h"
@@ -122,6 +123,26 @@ static void check_procfs(void) {
   check_sockets();
 }
 
+static bool takes(const char *line) {
+  char *copy = exact(line, strlen(line));
+  bool taken = places_take(copy, strlen(line));
+  free(copy);
+  return taken;
+}
+static void check_places(void) {
+  places_forget();
+  CHECK(place_of("/a") == 0);
+  CHECK(takes("21 1 8:1 / / rw - ext4 /dev/x rw") && takes("34 21 0:44 / /srv/a\\040b rw shared:1 - nfs4 h:/x rw") && takes("35 21 0:45 / /srv rw - xfs y rw"));
+  CHECK(takes("36 21 0:46 / /srv rw - nfs y rw") && takes("37 21 0:46 / /x\\777 rw - nfs y rw"));
+  CHECK(!takes("38 21 0:46 /") && !takes("38 21 0:46 / /y") && !takes("38 21 0:46 / y rw") && !takes("") && !takes("38 21 0:46 /  rw"));
+  CHECK(place_of("/b") == 1 && place_of("/srvx/a") == 1 && place_of("/srv/a b/c") == 2 && place_of("/srv/a") == 4 && place_of("/srv") == 4);
+  CHECK(place_of("/x\\777/a") == 5);
+  int taken = 0;
+  while (takes("21 1 8:1 / /somewhere/far/away rw - ext4 /dev/x rw")) taken++;
+  CHECK(taken == 512 - 5 && place_of("/somewhere/far/away/a") == 512);
+  places_forget();
+}
+
 static struct named named_of(const char *arguments, size_t n) {
   struct named named;
   char *copy = exact(arguments, n);
@@ -220,7 +241,7 @@ static void check_rpc(void) {
 }
 
 int main(void) {
-  check_order(), check_procfs(), check_attribute(), check_libvirt(), check_rpc();
+  check_order(), check_places(), check_procfs(), check_attribute(), check_libvirt(), check_rpc();
   free(order);
   printf("%d checks, %d failures\n", checks, failures);
   return failures ? 1 : 0;

@@ -2,6 +2,7 @@
 #include "attribute.h"
 #include "libvirt.h"
 #include "order.h"
+#include "places.h"
 #include "procfs.h"
 #include "rpc.h"
 #include "same.h"
@@ -94,6 +95,7 @@ static void run(struct order *order, const char *text, size_t n) {
   fdinfo_identity(text, n, &inode, &mount);
   mountinfo_line(text, n, &mount, &device);
   check_socket(text, n);
+  if (!places_take(text, n)) places_forget();
   attribute(text, n, &named);
   is_name_of_side(named.side_name, named.guest);
   libvirt_refused(text, n);

@@ -117,7 +117,7 @@ static int read_host(const struct workshop *w, struct slot *s) {
 int do_job(const struct workshop *w, struct slot *s) {
   switch (s->job) {
     case JOB_ASK: case JOB_DESTROY: return tell_libvirt(w, s);
-    case JOB_READY: return talk_prepare(w), s->connected = talk_connected(), 0;
+    case JOB_READY: return talk_prepare(w), s->connected = talk_connected(), talk_hangs() ? 1 : 0;
     case JOB_NAME: return name(w, s);
     case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: return flush(w, s);
     case JOB_BARRIER: return chdir(w->options->run) == 0 && barrier_disk(w->order, w->options->state, w->main_pid) ? 0 : 1;

@@ -34,6 +34,8 @@ struct vm_state {
 struct disk_state {
   enum drained drained;
   enum naming naming;
+  uint8_t killed;      /* so many helpers were, at work for it */
+  bool again;          /* its flush was begun before, and came to nothing */
   int64_t begun;       /* its flush */
   uint32_t turn, real; /* real name in table.names; 0: as sent */
   struct identity identity;

@@ -40,10 +40,7 @@ export const MAX_TOKENS_PER_FENCE = 3;
 /** How many VMs one fence command may carry (F17). */
 export const MAX_VMS_PER_FENCE = 500;
 
-/**
- * `uring-…`: a file or block device that qemu writes to through io_uring. What the kernel has taken
- * from it outlives the process, and no flush waits for that: such a disk is never drained by a look.
- */
+/** `uring-…`: written by io_uring, so no flush shows that nothing is on its way any more (F21a). */
 export const DISK_KINDS = ['file', 'block', 'rbd', 'network', 'uring-file', 'uring-block'] as const;
 export type DiskKind = (typeof DISK_KINDS)[number];
 

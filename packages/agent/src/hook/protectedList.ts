@@ -1,4 +1,4 @@
-import { dashed, type ProtectedVm } from '@fenceline/protocol';
+import { dashed, type DiskKind, type ProtectedVm } from '@fenceline/protocol';
 import { decodeSource, encodeSource } from '../fence/order.js';
 
 const HEAD = 'fenceline-protected 1';
@@ -12,14 +12,17 @@ export function renderList(vms: readonly ProtectedVm[]): string {
   const sources = new Map<string, Set<string>>();
   for (const { vmUuid, disks } of vms) {
     const known = sources.get(dashed(vmUuid)) ?? new Set<string>();
-    // How qemu writes to a disk is nothing to the hook, which refuses a list with kinds that it does not know.
-    for (const { kind, source } of disks)
-      known.add(`disk ${kind.replace(/^uring-/, '')}:${encoded(source)}`);
+    for (const { kind, source } of disks) known.add(`disk ${hookKind(kind)}:${encoded(source)}`);
     sources.set(dashed(vmUuid), known);
   }
   const uuids = [...sources.keys()].toSorted();
   const lines = uuids.flatMap((uuid) => [`vm ${uuid}`, ...(sources.get(uuid) ?? [])]);
   return [HEAD, ...lines, `end ${uuids.length}`, ''].join('\n');
+}
+
+/** How a disk is written makes no difference to its name, and the hook knows names. */
+function hookKind(kind: DiskKind): string {
+  return kind.replace('uring-', '');
 }
 
 /** Capital digits are for the wire; the hook reads small ones. */
