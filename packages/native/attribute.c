@@ -19,6 +19,16 @@ static bool is(struct argument a, const char *word) {
 static bool starts(struct argument a, const char *word) {
   return a.length >= strlen(word) && memcmp(a.at, word, strlen(word)) == 0;
 }
+static bool ends(struct argument a, const char *word) {
+  size_t n = strlen(word);
+  return a.length >= n && memcmp(a.at + a.length - n, word, n) == 0;
+}
+/** Takes these characters off its end; false: there was none. */
+static bool skip_back(struct argument *a, const char *characters) {
+  size_t before = a->length;
+  while (a->length > 0 && a->at[a->length - 1] && strchr(characters, a->at[a->length - 1])) a->length--;
+  return a->length < before;
+}
 static void copy(char *to, size_t room, const char *from, size_t n) {
   if (n >= room) n = 0; /* too long to be a name of libvirt's */
   memcpy(to, from, n);
@@ -91,6 +101,19 @@ static void take_mark(struct argument a, struct named *out) {
   if (!starts(a, MARK)) return;
   if (!number_parse(a.at + sizeof MARK - 1, a.length - (sizeof MARK - 1), &out->mark)) out->mark = -1;
 }
+/** aio=io_uring, or the same in JSON, and so for a driver of that name. */
+static bool names_uring(struct argument a) {
+  static const char WORD[] = "io_uring";
+  const char *end = a.at + a.length;
+  for (const char *at = a.at; (at = memmem(at, (size_t)(end - at), WORD, sizeof WORD - 1)); at++) {
+    struct argument key = {a.at, (size_t)(at - a.at)};
+    skip_back(&key, "\" ");
+    if (!skip_back(&key, ":=")) continue;
+    skip_back(&key, "\" ");
+    if (ends(key, "aio") || ends(key, "driver")) return true;
+  }
+  return false;
+}
 
 void attribute(const char *arguments, size_t length, struct named *out) {
   const char *at = arguments, *end = arguments + length;
@@ -111,6 +134,8 @@ void attribute(const char *arguments, size_t length, struct named *out) {
     if (i > 0 && is(before, "-fw_cfg")) take_mark(a, out);
     if (out->domain < 0 && !find_domain(a, &out->domain, &name)) out->domain = -1;
     look_for_side(a, out);
+    /* safety: F21a: what the kernel has taken from it outlives it, and no flush waits for that */
+    if (names_uring(a)) out->uring = true;
   }
   /* safety: F20: whole arguments are compared, never parts: a longer uuid is another VM */
   struct argument who = by_uuid.at ? by_uuid : by_name;

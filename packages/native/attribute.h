@@ -13,6 +13,7 @@ struct named {
   char guest[MAX_NAME]; /* empty if there is none */
   int64_t mark;         /* epoch of F35 in the arguments, or -1 */
   int64_t domain;       /* libvirt's number of this run, or -1 */
+  bool uring;           /* it reaches a disk through io_uring */
   enum side side;
   struct uuid side_vm;
   char side_name[MAX_NAME];

@@ -3,6 +3,7 @@
 #include "libvirt.h"
 #include "order.h"
 #include "owner.h"
+#include "places.h"
 #include "procfs.h"
 #include "rpc.h"
 #include "same.h"
@@ -55,10 +56,39 @@ static void check_order(void) {
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:/x%2", "bad-disk"));
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=file:", "bad-disk"));
   CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=tape:/x", "bad-disk"));
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=uring-file:/a disk=uring-block:/b", NULL) && disk_is_local(order, 1));
+  CHECK(order->disk[0].kind == KIND_URING_FILE && order->disk[1].kind == KIND_URING_BLOCK);
+  CHECK(order_says(HEAD, "vm " VM " epoch=7 disk=uring-file:a", "bad-disk") && order_says(HEAD, "vm " VM " epoch=7 disk=uring-rbd:a", "bad-disk"));
   char many[2000] = "vm " VM " epoch=7";
   for (int i = 0; i < MAX_DISKS; i++) strcat(many, " disk=file:/a");
   CHECK(order_says(HEAD, many, NULL));
   CHECK(order_says(HEAD, strcat(many, " disk=file:/a"), "too-many"));
+}
+
+/** A line of /proc/net/tcp: its state, what is queued, and whose it is. */
+static bool drained(const char *state, const char *queue, const char *inode) {
+  char line[200];
+  int n = snprintf(line, sizeof line, "  0: 0100007F:1F90 0100007F:C350 %s %s 00:00000000 00000000 0 0 %s 1 0000 100 0", state, queue, inode);
+  char *copy = exact(line, (size_t)n);
+  bool is = tcp_line_drained(copy, (size_t)n);
+  free(copy);
+  return is;
+}
+static void check_sockets(void) {
+  static const char NOTHING[] = "00000000:00000009", UNSENT[] = "00000001:00000000";
+  static const struct { char state[3]; bool nothing, unsent; } states[] = {
+    {"01", true, false}, {"02", true, false}, {"03", true, false}, {"04", false, false}, {"05", true, true}, {"06", true, true},
+    {"07", true, false}, {"08", true, false}, {"09", false, false}, {"0A", true, true}, {"0B", false, false}, {"0C", true, false},
+    {"0D", true, false}, {"14", false, false}, {"x4", false, false},
+  };
+  for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+    CHECK(drained(states[i].state, NOTHING, "0") == states[i].nothing);
+    CHECK(drained(states[i].state, UNSENT, "0") == states[i].unsent);
+    CHECK(drained(states[i].state, UNSENT, "4711") && drained(states[i].state, UNSENT, "01"));
+  }
+  CHECK(!drained("01", "00000000", "0") && !drained("01", ":0", "0") && !drained("01", "0x0:0", "0") && !drained("01", "0000000A:0", "0"));
+  CHECK(!drained("4", NOTHING, "0") && !drained("004", NOTHING, "4711"));
+  CHECK(!tcp_line_drained("junk", 4) && !tcp_line_drained("0: a b 06 0:0 0:0 0 0 0", 23) && tcp_line_drained("", 0));
 }
 
 static void check_procfs(void) {
@@ -91,10 +121,27 @@ static void check_procfs(void) {
   static const char MOUNT[] = "34 21 259:3 /a /b rw - ext4 /dev/x rw";
   CHECK(mountinfo_line(MOUNT, sizeof MOUNT - 1, &mount, &device) && mount == 34 && device == ((uint64_t)259 << 32 | 3));
   CHECK(!mountinfo_line(MOUNT, 9, &mount, &device) && !mountinfo_line("x", 1, &mount, &device));
-  static const char OWNED[] = " 0: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0 0 0 4711 1 x", GONE_[] = " 0: a b 04 0:0 00:0 0 0 0 0 1 x",
-                    WAITS[] = " 0: a b 06 0:0 00:0 0 0 0 0 1 x";
-  CHECK(tcp_line_drained(OWNED, sizeof OWNED - 1) && !tcp_line_drained(GONE_, sizeof GONE_ - 1));
-  CHECK(tcp_line_drained(WAITS, sizeof WAITS - 1) && !tcp_line_drained("junk", 4));
+  check_sockets();
+}
+
+static bool takes(const char *line) {
+  char *copy = exact(line, strlen(line));
+  bool taken = places_take(copy, strlen(line));
+  free(copy);
+  return taken;
+}
+static void check_places(void) {
+  places_forget();
+  CHECK(place_of("/a") == 0);
+  CHECK(takes("21 1 8:1 / / rw - ext4 /dev/x rw") && takes("34 21 0:44 / /srv/a\\040b rw shared:1 - nfs4 h:/x rw") && takes("35 21 0:45 / /srv rw - xfs y rw"));
+  CHECK(takes("36 21 0:46 / /srv rw - nfs y rw") && takes("37 21 0:46 / /x\\777 rw - nfs y rw"));
+  CHECK(!takes("38 21 0:46 /") && !takes("38 21 0:46 / /y") && !takes("38 21 0:46 / y rw") && !takes("") && !takes("38 21 0:46 /  rw"));
+  CHECK(place_of("/b") == 1 && place_of("/srvx/a") == 1 && place_of("/srv/a b/c") == 2 && place_of("/srv/a") == 4 && place_of("/srv") == 4);
+  CHECK(place_of("/x\\777/a") == 5);
+  int taken = 0;
+  while (takes("21 1 8:1 / /somewhere/far/away rw - ext4 /dev/x rw")) taken++;
+  CHECK(taken == 512 - 5 && place_of("/somewhere/far/away/a") == 512);
+  places_forget();
 }
 
 static bool owner_says(const char *text, size_t n, bool root, bool inner) {
@@ -133,6 +180,11 @@ static void check_attribute(void) {
   CHECK(!NAMED("tail\0-f\0/var/log/libvirt/qemu/" VM ".log\0").has_vm);
   CHECK(!NAMED("qemu-kvm\0-name\0guest=x-" VM "\0").has_vm);
   CHECK(NAMED("qemu-kvm\0-fw_cfg\0name=opt/org.fenceline/run,string=4x\0").mark == -1);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0{\"driver\":\"file\",\"aio\":\"io_uring\",\"node-name\":\"a\"}\0").uring);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0{\"aio\" : \"io_uring\"}\0").uring && NAMED("qemu-kvm\0-drive\0file=/x,aio=io_uring\0").uring);
+  CHECK(NAMED("qemu-kvm\0-blockdev\0driver=io_uring,node-name=a\0").uring && NAMED("x\0io_uring\0aio=io_uring").uring);
+  CHECK(!NAMED("qemu-kvm\0-drive\0file=/io_uring/aio,aio=native\0io_uring\0-name\0guest=io_uring\0").uring && !NAMED("aio=\0io_uring").uring);
+  CHECK(!NAMED("aio=io_urin").uring && !NAMED("\"io_uring").uring && !NAMED("=io_uring").uring);
   CHECK(NAMED("").empty && NAMED("\0\0 \0").empty && !NAMED("a").empty);
   n = NAMED("/usr/bin/swtpm\0socket\0--tpmstate\0dir=/var/lib/libvirt/swtpm/" VM "/tpm2\0");
   CHECK(n.side == SIDE_BY_VM && uuid_same(n.side_vm, vm));
@@ -207,7 +259,7 @@ static void check_rpc(void) {
 }
 
 int main(void) {
-  check_order(), check_procfs(), check_owner(), check_attribute(), check_libvirt(), check_rpc();
+  check_order(), check_places(), check_procfs(), check_owner(), check_attribute(), check_libvirt(), check_rpc();
   free(order);
   printf("%d checks, %d failures\n", checks, failures);
   return failures ? 1 : 0;

@@ -13,6 +13,7 @@ struct fence {
   uint32_t others;
   bool destroying, on_disk, disk_answered;
   uint32_t destroys;
+  uint32_t barriers; /* helpers that were killed while they set it on disk */
   uint32_t voids, void_scans; /* looks and scans that came to nothing, in a row */
   int witness_file;
   char witness_path[4300], witness[4200]; /* the name that /proc/self/fd shows; empty: not known yet */

@@ -2,6 +2,7 @@
 #include "attribute.h"
 #include "libvirt.h"
 #include "order.h"
+#include "places.h"
 #include "procfs.h"
 #include "rpc.h"
 #include "same.h"
@@ -16,9 +17,12 @@ static const struct { const char *text; size_t length; } corpus[] = {
   SEED("fence 00112233445566778899aabbccddeeff token=- deadline_ms=900 vms=500 grace_ms=20 host=" VM),
   SEED("count 0011223344556677 token=00112233445566778899aabbccddeeff deadline_ms=300000 vms=1"),
   SEED("vm " VM " epoch=7 disk=file:/a%20b disk=block:/dev/x disk=rbd:pool/i disk=network:h:1 future=x"),
+  SEED("vm " VM " epoch=7 disk=uring-file:/a disk=uring-block:/dev/x"),
+  SEED("qemu-kvm\0-blockdev\0{\"driver\":\"file\",\"aio\" : \"io_uring\",\"x\":1}\0-drive\0file=/x,aio=io_uring\0"),
   SEED("42 (a) b (c) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 1 0 987 1 2\n"),
   SEED("pos:\t0\nflags:\t0100002\nmnt_id:\t1\nino:\t5\n"),
   SEED("  0: 0100007F:1F90 0100007F:C350 04 00000000:00000000 00:00000000 00000000 0 0 0 1 0 100 0 0 10 0"),
+  SEED("  1: 0100007F:D38C 0100007F:E4ED 01 00000000:00000000 00:00000000 00000000     0        0 0 1 0000"),
   SEED("34 21 259:3 /a /b rw - ext4 /dev/x rw"),
   SEED("/usr/bin/qemu-system-x86_64\0-name\0guest=web,x=on\0-uuid\0" VM "\0-fw_cfg\0name=opt/org.fenceline/run,string=42\0-chardev\0path=/x/domain-5-web/m\0"),
   SEED("/usr/bin/swtpm\0socket\0--tpmstate\0dir=/var/lib/libvirt/swtpm/" VM "/tpm2\0"),
@@ -53,6 +57,20 @@ static size_t mutate(char *text) {
   }
   return n;
 }
+/** Another reader of the same line: what is drained by it must be a state of its own, or nothing unsent of nobody. */
+static void check_socket(const char *text, size_t n) {
+  static char copy[ROOM + 1];
+  static const char SENT[] = " 05 06 0A ";
+  char state[8] = "", queue[64] = "", inode[64] = "", word[12];
+  if (!tcp_line_drained(text, n) || n == 0 || memchr(text, 0, n)) return;
+  memcpy(copy, text, n), copy[n] = 0;
+  for (char *c = copy; *c; c++)
+    if (strchr("\t\n\v\f\r", *c)) *c = 'x'; /* only blanks part words there */
+  if (sscanf(copy, "%*s %*s %*s %7s %63s %*s %*s %*s %*s %63s", state, queue, inode) != 3) abort();
+  snprintf(word, sizeof word, " %s ", state);
+  if (strcmp(inode, "0") != 0 || strstr(SENT, word)) return;
+  if (strchr("49B", state[1]) || queue[strspn(queue, "0")] != ':') abort();
+}
 static void run(struct order *order, const char *text, size_t n) {
   static struct told told[MAX_VMS];
   struct stat_line stat_line;
@@ -76,7 +94,8 @@ static void run(struct order *order, const char *text, size_t n) {
   int64_t mount;
   fdinfo_identity(text, n, &inode, &mount);
   mountinfo_line(text, n, &mount, &device);
-  tcp_line_drained(text, n);
+  check_socket(text, n);
+  if (!places_take(text, n)) places_forget();
   attribute(text, n, &named);
   is_name_of_side(named.side_name, named.guest);
   libvirt_refused(text, n);

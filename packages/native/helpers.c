@@ -1,4 +1,5 @@
 #include "slots.h"
+#include "asks.h"
 #include "clock.h"
 #include "memory.h"
 #include "procfs.h"
@@ -15,17 +16,20 @@
 #include <unistd.h>
 
 /** What only the main process knows of a helper. `lost`: it is ended, and not yet replaced. */
-struct mine { bool busy, lost; int64_t until, since; };
+struct mine { bool busy, lost, checked; int64_t until, since; };
+enum { READY_LIMIT = 5000, FIRST_PAUSE = 30000, MAX_PAUSE = 240000 };
 
 static struct workshop workshop = {.bell = -1};
 static struct shared *shared;
 static struct mine mine[MAX_HELPERS];
-static int spawner, next_ask;
+static int spawner;
 static unsigned slots; /* so many have been asked for */
-static bool ask_lost[ASK_FILES];
-static int ask_group[ASK_FILES]; /* the group that may still write there; 0: reaped */
+/* Connections to libvirt while no order is served: how many are still to be seen to, and from when on. */
+static struct { bool idle; int left; int64_t at, pause; } readiness;
 
 // ── in the main process ──────────────────────────────────────────────────────────────────────────
+char *helpers_words(void) { return shared->words[asks_place()]; }
+size_t helpers_said(int ask, int which, char *buffer, size_t room) { return asks_said(&workshop, ask, which, buffer, room); }
 static bool make_files(void) {
   workshop.null_file = open("/dev/null", O_RDWR | O_CLOEXEC);
   workshop.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -86,27 +90,69 @@ static int find_free(enum job job) {
   if (free_ones <= SPARE_HELPERS && ask_for_slot()) call_spawner();
   return found;
 }
-static bool prepare_ask(struct slot *s) {
-  for (int i = 0; i < ASK_FILES; i++, next_ask = (next_ask + 1) % ASK_FILES) {
-    if (ask_lost[next_ask]) continue;
-    for (int w = 0; w < 2; w++) {
-      int file = workshop.ask_file[next_ask][w];
-      if (ftruncate(file, 0) != 0 || lseek(file, 0, SEEK_SET) != 0) return false;
-    }
-    s->ask = next_ask;
+static bool is_free(unsigned i) { return !mine[i].busy && !mine[i].lost && atomic_load(&shared->slot[i].pid) > 0; }
+static void end_helper(int i) {
+  int pid = atomic_load(&shared->slot[i].pid);
+  mine[i].lost = true;
+  kill(-pid, SIGKILL);
+  kill(pid, SIGKILL);
+}
+static void lose_ask(const struct slot *s) {
+  if (s->job == JOB_ASK) asks_lose(s->ask, atomic_load(&s->pid));
+}
+/** It ended by itself: it became virsh (nothing could be forked), or something killed it. */
+static bool has_ended(int i) {
+  siginfo_t end = {0};
+  struct slot *s = &shared->slot[i];
+  /* It is not reaped: until the order has ended, its number can't become another's, and may be sent SIGKILL. */
+  if (waitid(P_PID, (id_t)atomic_load(&s->pid), &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
+    return false;
+  end_helper(i);
+  /* safety: F21a: killed by somebody else (memory was short): what it was to do is not done, and not refused either */
+  s->rc = end.si_code == CLD_EXITED ? end.si_status : KILLED;
+  if (mine[i].busy && s->rc == KILLED) lose_ask(s);
+  return true;
+}
+/** Its place is free again once it is reaped; until then it must be where it can't do anything any more. */
+static bool replace(int i, bool *stuck) {
+  struct slot *s = &shared->slot[i];
+  struct stat_line line;
+  int pid = atomic_load(&s->pid);
+  if (waitpid(pid, NULL, WNOHANG) == pid) {
+    atomic_store(&s->done, atomic_load(&s->given));
+    mine[i] = (struct mine){0};
+    s->connected = false;
+    atomic_store(&s->pid, 0);
     return true;
   }
+  /* safety: F34: what has SIGKILL and is in D never works on; what still runs might take the next order
+     for its own, and set another VM's barrier */
+  *stuck |= read_stat(pid, &line) != SEEN || line.state != 'D';
   return false;
 }
-char *helpers_words(void) {
-  for (int i = 0; i < ASK_FILES && ask_lost[next_ask]; i++) next_ask = (next_ask + 1) % ASK_FILES;
-  return shared->words[next_ask];
+/** Whoever has died, and is no longer needed for its end to be known, is replaced. */
+static void renew_dead(void) {
+  bool replaced = false, stuck;
+  for (unsigned i = 0; i < slots; i++) {
+    if (is_free(i)) has_ended((int)i);
+    if (mine[i].lost && !mine[i].busy) replaced |= replace((int)i, &stuck);
+  }
+  if (replaced) call_spawner();
+  asks_free();
 }
-bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until) {
-  int i = find_free(job);
-  if (i < 0) return false;
+
+bool helpers_spare(int keep) {
+  bool in_the_making = false;
+  for (unsigned i = 0; i < slots; i++) {
+    keep -= is_free(i);
+    in_the_making |= atomic_load(&shared->slot[i].pid) == 0;
+  }
+  if (keep >= 0 && !in_the_making && ask_for_slot()) call_spawner();
+  return keep < 0;
+}
+static bool give(int i, enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until) {
   struct slot *s = &shared->slot[i];
-  if (job == JOB_ASK && !prepare_ask(s)) return false;
+  if (job == JOB_ASK && (s->ask = asks_next(&workshop)) < 0) return false;
   s->job = job, s->item = item, s->turn = turn, s->number = number, s->rc = 125;
   s->identity = (struct identity){0, 0};
   mine[i].busy = true, mine[i].until = until, mine[i].since = clock_ms();
@@ -114,15 +160,60 @@ bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, in
   slots_wake(&s->given);
   return true;
 }
+bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until) {
+  int i;
+  do i = find_free(job);
+  while (i >= 0 && has_ended(i)); /* it was killed while it had nothing to do */
+  return i >= 0 && give(i, job, item, turn, number, until);
+}
 
+static bool connects(void) {
+  for (unsigned i = 0; i < slots; i++)
+    if (mine[i].busy && !mine[i].lost && shared->slot[i].job == JOB_READY) return true;
+  return false;
+}
+/** One that has not been asked in this round, those first that are connected. */
+static int find_unready(void) {
+  int found = -1;
+  for (unsigned i = 0; i < slots; i++)
+    if (is_free(i) && !mine[i].checked && is_better(JOB_READY, found, i)) found = (int)i;
+  return found;
+}
+static void hear_ready(const struct report *r, int64_t now) {
+  if (r->rc == 0) {
+    readiness.pause = 0;
+    return;
+  }
+  /* libvirt hangs: its connection only makes an order faster, and each try may cost a helper. */
+  readiness.pause = readiness.pause == 0 ? FIRST_PAUSE : 2 * readiness.pause;
+  if (readiness.pause > MAX_PAUSE) readiness.pause = MAX_PAUSE;
+  readiness.at = now + readiness.pause, readiness.left = 0;
+}
+void helpers_tend(void) {
+  struct report r;
+  int64_t now = clock_ms();
+  if (!readiness.idle) return;
+  while (helpers_next(now, &r))
+    if (r.job == JOB_READY) hear_ready(&r, now);
+  renew_dead();
+  /* safety: F27: one at a time, and never one that an order would lack: libvirt may hang for ever, and fork fail */
+  if (readiness.left == 0 || now < readiness.at || connects() || !helpers_spare(ORDER_HELPERS)) return;
+  int i = find_unready();
+  if (i < 0) return;
+  readiness.left--;
+  mine[i].checked = true;
+  give(i, JOB_READY, 0, 0, 0, now + READY_LIMIT);
+}
 void helpers_ready(void) {
-  helpers_forget();
-  for (int i = 0; i < CONNECTED_HELPERS; i++)
-    if (!helpers_give(JOB_READY, 0, 0, 0, clock_ms() + 5000)) return;
+  for (unsigned i = 0; i < slots; i++) mine[i].checked = false;
+  readiness.idle = true, readiness.left = CONNECTED_HELPERS;
+  helpers_tend();
 }
 void helpers_forget(void) {
   struct report ignored;
+  readiness.idle = false;
   while (helpers_next(clock_ms(), &ignored)) continue;
+  renew_dead();
 }
 
 int helpers_bell(void) { return workshop.bell; }
@@ -133,29 +224,11 @@ void helpers_heard(void) {
 static void fill(struct report *r, const struct slot *s, bool late) {
   *r = (struct report){s->job, s->rc, s->item, s->turn, s->text, s->identity, s->ask, late};
 }
-static void end_helper(int i) {
-  int pid = atomic_load(&shared->slot[i].pid);
-  mine[i].lost = true;
-  kill(-pid, SIGKILL);
-  kill(pid, SIGKILL);
-}
-/** It ended by itself: it became virsh (nothing could be forked), or something killed it. */
-static bool has_ended(int i) {
-  siginfo_t end = {0};
-  struct slot *s = &shared->slot[i];
-  /* It is not reaped: until the order has ended, its number can't become another's, and may be sent SIGKILL. */
-  if (waitid(P_PID, (id_t)atomic_load(&s->pid), &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
-    return false;
-  end_helper(i);
-  s->rc = end.si_code == CLD_EXITED ? end.si_status : 125;
-  return true;
-}
 static void end_late(int i) {
   struct slot *s = &shared->slot[i];
   /* safety: F25: a helper and its children end at its limit; if it can't die, a spare one works on */
   end_helper(i);
-  /* It might still write to what the next question's answer is read from. */
-  if (s->job == JOB_ASK) ask_lost[s->ask] = true, ask_group[s->ask] = atomic_load(&s->pid);
+  lose_ask(s);
 }
 bool helpers_next(int64_t now, struct report *report) {
   for (unsigned i = 0; i < slots; i++) {
@@ -171,14 +244,6 @@ bool helpers_next(int64_t now, struct report *report) {
   }
   return false;
 }
-size_t helpers_said(int ask, int which, char *buffer, size_t room) {
-  size_t length = 0;
-  ssize_t n;
-  while (length < room &&
-         (n = pread(workshop.ask_file[ask][which], buffer + length, room - length, (off_t)length)) > 0)
-    length += (size_t)n;
-  return length;
-}
 bool helpers_own(int pid, int group) {
   if (!shared) return false;
   if (pid == spawner) return true;
@@ -188,45 +253,23 @@ bool helpers_own(int pid, int group) {
   }
   return false;
 }
-int helpers_flushing(int64_t now, int young_ms) {
-  int count = 0;
-  for (unsigned i = 0; i < slots; i++) {
-    enum job job = shared->slot[i].job;
-    if (mine[i].busy && !mine[i].lost && (job == JOB_NAME || job == JOB_FLUSH_FILE || job == JOB_FLUSH_BLOCK))
-      count += now - mine[i].since <= young_ms;
+bool helpers_at_storage(unsigned *at, uint32_t *disk, int64_t *since) {
+  for (; *at < slots; ++*at) {
+    enum job job = shared->slot[*at].job;
+    if (!mine[*at].busy || mine[*at].lost || !(job == JOB_NAME || job == JOB_FLUSH_FILE || job == JOB_FLUSH_BLOCK)) continue;
+    *disk = shared->slot[*at].item, *since = mine[*at].since;
+    return ++*at, true;
   }
-  return count;
-}
-
-/** Its place is free again once it is reaped; until then it must be where it can't do anything any more. */
-static bool replace(int i, bool *stuck) {
-  struct slot *s = &shared->slot[i];
-  struct stat_line line;
-  int pid = atomic_load(&s->pid);
-  if (waitpid(pid, NULL, WNOHANG) == pid) {
-    atomic_store(&s->done, atomic_load(&s->given));
-    mine[i] = (struct mine){false, false, 0, 0};
-    s->connected = false;
-    atomic_store(&s->pid, 0);
-    return true;
-  }
-  /* safety: F34: what has SIGKILL and is in D never works on; what still runs might take the next order
-     for its own, and set another VM's barrier */
-  *stuck |= read_stat(pid, &line) != SEEN || line.state != 'D';
   return false;
 }
-/** Nobody of that group is left who could write there. */
-static void free_asks(void) {
-  for (int i = 0; i < ASK_FILES; i++)
-    if (ask_lost[i] && kill(-ask_group[i], 0) != 0 && errno == ESRCH) ask_lost[i] = false;
-}
+
 int helpers_renew(void) {
   int64_t until = clock_ms() + 1000;
   for (unsigned i = 0; i < slots; i++)
     if (mine[i].busy && !mine[i].lost) end_late((int)i);
+  renew_dead();
   for (bool stuck = true, replaced; stuck;) {
     unsigned left = 0;
-    int asks = 0;
     stuck = replaced = false;
     for (unsigned i = 0; i < slots; i++) {
       mine[i].busy = false;
@@ -235,9 +278,8 @@ int helpers_renew(void) {
       else left++;
     }
     if (replaced) call_spawner();
-    free_asks();
-    for (int i = 0; i < ASK_FILES; i++) asks += ask_lost[i];
-    if (!stuck) return left > MAX_HELPERS / 2 || asks > ASK_FILES / 2 ? -1 : (int)left;
+    asks_free();
+    if (!stuck) return left > MAX_HELPERS / 2 || asks_lost() > ASK_FILES / 2 ? -1 : (int)left;
     if (clock_ms() >= until) return -1;
     poll(NULL, 0, 1);
   }

@@ -4,9 +4,9 @@
 #include "order.h"
 #include "same.h"
 
-enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, GUEST_HELPERS = 7, SPARE_HELPERS = 4, CONNECTED_HELPERS = 2, ASK_FILES = 4, MAX_WORDS = 120000 };
+enum { MAX_HELPERS = 640, FIRST_HELPERS = 12, GUEST_HELPERS = 7, SPARE_HELPERS = 4, CONNECTED_HELPERS = 2, ORDER_HELPERS = 4, ASK_FILES = 4, MAX_WORDS = 120000 };
 /** Results of a job beside what virsh says. */
-enum { NO_MEMORY = 124, MAX_UNABLE = 3 };
+enum { KILLED = 123, NO_MEMORY = 124, MAX_UNABLE = 3, MAX_KILLED = 3 };
 enum job { JOB_NONE, JOB_ASK, JOB_DESTROY, JOB_NAME, JOB_FLUSH_FILE, JOB_FLUSH_BLOCK, JOB_BARRIER, JOB_HOST, JOB_READY };
 
 struct options {
@@ -31,9 +31,16 @@ bool helpers_begin(const struct options *options, struct order *order);
 bool helpers_room(struct size size);
 /** False if there is no free helper now. `until` is when it is ended. */
 bool helpers_give(enum job job, uint32_t item, uint32_t turn, int64_t number, int64_t until);
-/** While no order is served: two helpers connect to libvirt, or see whether they still are. */
+/**
+ * More than so many are free now. If not, one more is made where that is possible. An order always needs
+ * ORDER_HELPERS: for its barrier, a question, a destroy and a flush.
+ */
+bool helpers_spare(int keep);
+/** While no order is served: two helpers connect to libvirt, or see whether they still are, one after the other. */
 void helpers_ready(void);
-/** Before an order: reports of what was done outside of one are nobody's. */
+/** As long as no order has come, when the bell has rung: goes on with that. */
+void helpers_tend(void);
+/** Before an order: reports of what was done outside of one are nobody's; who has died is replaced. */
 void helpers_forget(void);
 /** The words for virsh of the next question: written by the main process, read by the helper. */
 char *helpers_words(void);
@@ -45,8 +52,8 @@ bool helpers_next(int64_t now, struct report *report);
 /** What virsh said: out (0) or err (1). */
 size_t helpers_said(int ask, int which, char *buffer, size_t room);
 bool helpers_own(int pid, int group);
-/** Jobs on storage at work that began less than `young_ms` ago: one that hangs longer no longer counts. */
-int helpers_flushing(int64_t now, int young_ms);
+/** The next helper at work on a storage: its disk, and since when. `at` is 0 at first; false: no more. */
+bool helpers_at_storage(unsigned *at, uint32_t *disk, int64_t *since);
 /**
  * Between two orders: ends what still works for the one before, and has those that have died replaced.
  * How many can't die (a task in D); more than half of them, or of what virsh answers into: -1, no further

@@ -1,5 +1,6 @@
 #include "input.h"
 #include "clock.h"
+#include "helpers.h"
 #include "limits.h"
 #include "memory.h"
 #include <errno.h>
@@ -22,10 +23,12 @@ static size_t space(void) {
   return (ready < wanted ? ready : wanted) - filled;
 }
 static ssize_t read_more(int64_t until) {
-  struct pollfd in = {0, POLLIN, 0};
+  struct pollfd in[2] = {{0, POLLIN, 0}, {helpers_bell(), POLLIN, 0}};
   for (;;) {
     int64_t rest = until - clock_ms();
-    if (rest <= 0 || poll(&in, 1, (int)rest) == 0) return 0;
+    if (rest <= 0 || poll(in, 2, (int)rest) == 0) return 0;
+    if (in[1].revents) helpers_heard(), helpers_tend();
+    if (!in[0].revents) continue;
     ssize_t n = read(0, buffer + filled, space());
     if (n >= 0 || errno != EINTR) return n;
   }

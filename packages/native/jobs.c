@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +75,15 @@ static int name(const struct workshop *w, struct slot *s) {
   close(file);
   return ok ? 0 : 1;
 }
+/** NFS: a write that went around the page cache may still be on its way when its process is gone. */
+static bool await_direct(int file) {
+  struct statfs about;
+  char one;
+  if (fstatfs(file, &about) != 0) return false;
+  /* safety: F21a: there fdatasync does not wait for those, but a read through the page cache does. Nowhere else is
+     anything read: it would leave pages in the cache of a disk that another host goes on with */
+  return about.f_type != NFS_SUPER_MAGIC || pread(file, &one, 1, 0) >= 0;
+}
 /** A dead VM's pages reach the disk. */
 static int flush_once(const struct workshop *w, struct slot *s) {
   struct stat about;
@@ -80,7 +91,7 @@ static int flush_once(const struct workshop *w, struct slot *s) {
   if (file < 0) return 1;
   errno = 0;
   /* safety: F21a: BLKFLSBUF says nothing of errors, fdatasync does; only what succeeded is a drain */
-  bool ok = name_it(file, s, &about) && fdatasync(file) == 0;
+  bool ok = name_it(file, s, &about) && await_direct(file) && fdatasync(file) == 0;
   if (ok && S_ISBLK(about.st_mode)) ok = ioctl(file, BLKFLSBUF, 0) == 0;
   else if (s->job == JOB_FLUSH_BLOCK) ok = false;
   int why = ok ? 0 : errno;
@@ -106,7 +117,7 @@ static int read_host(const struct workshop *w, struct slot *s) {
 int do_job(const struct workshop *w, struct slot *s) {
   switch (s->job) {
     case JOB_ASK: case JOB_DESTROY: return tell_libvirt(w, s);
-    case JOB_READY: return talk_prepare(w), s->connected = talk_connected(), 0;
+    case JOB_READY: return talk_prepare(w), s->connected = talk_connected(), talk_hangs() ? 1 : 0;
     case JOB_NAME: return name(w, s);
     case JOB_FLUSH_FILE: case JOB_FLUSH_BLOCK: return flush(w, s);
     case JOB_BARRIER: return chdir(w->options->run) == 0 && barrier_disk(w->order, w->options->state, w->main_pid) ? 0 : 1;

@@ -85,6 +85,11 @@ static void look_at_qemu(struct table *t, int vm, const struct seen_process *p) 
   struct key key = p->key;
   int64_t epoch;
   if (p->named.guest[0]) strcpy(t->vm[vm].name, p->named.guest);
+  if (p->named.uring && !t->vm[vm].uring) {
+    /* safety: F21a: what was flushed before this is worth nothing, also if it dies before it is remembered */
+    t->vm[vm].uring = true;
+    t->vm[vm].clean = t->vm[vm].scanned = false, t->vm[vm].turn++;
+  }
   if (table_find(t, key.pid, key.start)) return;
   enum seen seen = read_stat(key.pid, &again);
   if (seen == GONE) return;

@@ -41,8 +41,7 @@ void names_collect(const struct table *t) {
   memset(inode_heads, 0, head_count * sizeof *inode_heads);
   entry_count = 0;
   for (uint32_t d = 0; d < t->order->all_disks; d++) {
-    const struct disk *disk = &t->order->disk[d];
-    if (!t->vm[disk->vm].scanning || disk->kind == KIND_RBD || disk->kind == KIND_NETWORK) continue;
+    if (!t->vm[t->order->disk[d].vm].scanning || !disk_is_local(t->order, d)) continue;
     add_name(d, disk_path(t->order, d));
     if (t->disk[d].real) add_name(d, t->names + t->disk[d].real);
     if (t->disk[d].identity.inode) add_inode(d, t->disk[d].identity.inode);

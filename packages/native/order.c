@@ -155,8 +155,8 @@ static bool decode(struct order *o, struct text source, uint32_t *at) {
   return true;
 }
 static bool kind_of(struct text *word, enum kind *kind) {
-  static const char *const names[] = {"file:", "block:", "rbd:", "network:"};
-  for (int i = 0; i < 4; i++)
+  static const char *const names[] = {"file:", "block:", "rbd:", "network:", "uring-file:", "uring-block:"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (starts(*word, names[i])) {
       *kind = (enum kind)i;
       word->at += strlen(names[i]), word->length -= strlen(names[i]);
@@ -171,7 +171,7 @@ static const char *read_disk(struct order *o, struct text word) {
   if (!kind_of(&word, &d->kind) || word.length == 0 || !keep(o, word.at, word.length, &d->source) ||
       !decode(o, word, &d->path))
     return "bad-disk not kind:percent-encoded-source";
-  if (d->kind != KIND_RBD && d->kind != KIND_NETWORK && o->text[d->path] != '/') return "bad-disk not a path";
+  if (disk_is_local(o, o->all_disks) && o->text[d->path] != '/') return "bad-disk not a path";
   o->all_disks++;
   return NULL;
 }

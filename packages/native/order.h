@@ -4,7 +4,8 @@
 #include "uuid.h"
 
 enum mode { MODE_FENCE, MODE_COUNT };
-enum kind { KIND_FILE, KIND_BLOCK, KIND_RBD, KIND_NETWORK };
+/* The last two are written to through io_uring: looked at as the first two are, and never drained. */
+enum kind { KIND_FILE, KIND_BLOCK, KIND_RBD, KIND_NETWORK, KIND_URING_FILE, KIND_URING_BLOCK };
 
 /** `source` as it travelled and `path` decoded: where they begin in the order's text. */
 struct disk { enum kind kind; uint32_t vm, source, path; };
@@ -34,5 +35,9 @@ struct size order_size_with(const struct order *order, size_t length);
 
 static inline const char *disk_source(const struct order *o, uint32_t d) { return o->text + o->disk[d].source; }
 static inline const char *disk_path(const struct order *o, uint32_t d) { return o->text + o->disk[d].path; }
+/** A path of this host: its name can be asked for, and who has it open. */
+static inline bool disk_is_local(const struct order *o, uint32_t d) {
+  return o->disk[d].kind != KIND_RBD && o->disk[d].kind != KIND_NETWORK;
+}
 /** Index of the VM, or -1. */
 int order_find(const struct order *order, struct uuid id);

@@ -67,6 +67,12 @@ bool fdinfo_flags(const char *text, size_t length, unsigned *flags) {
   return false;
 }
 
+/** The queue of unsent data, "hex:": true only if that is surely nothing. */
+static bool has_nothing_to_send(const char *queue, size_t length) {
+  size_t n = 0;
+  while (n < length && queue[n] == '0') n++;
+  return n > 0 && n < length && queue[n] == ':';
+}
 bool tcp_line_drained(const char *line, size_t length) {
   const char *f[10] = {0};
   size_t n[10] = {0};
@@ -78,10 +84,16 @@ bool tcp_line_drained(const char *line, size_t length) {
     if (i > begin) f[count] = line + begin, n[count++] = i - begin;
   }
   /* safety: F21a: a line that can't be understood may be such a socket */
-  if (count < 10) return length == 0;
+  if (count < 10 || n[3] != 2) return length == 0;
   if (!(n[9] == 1 && *f[9] == '0')) return true; /* a process still owns it */
-  /* FIN_WAIT2, TIME_WAIT and LISTEN have nothing to send any more. */
-  return n[3] == 2 && f[3][0] == '0' && (f[3][1] == '5' || f[3][1] == '6' || f[3][1] == 'A');
+  if (f[3][0] != '0') return false;
+  switch (f[3][1]) {
+    case '5': case '6': case 'A': return true; /* FIN_WAIT2, TIME_WAIT, LISTEN: nothing to send any more */
+    /* safety: F21a: FIN_WAIT1, LAST_ACK, CLOSING: closed by its process, and not all of it has been acknowledged */
+    case '4': case '9': case 'B': return false;
+    /* Open, and nobody's: nobody has accepted it yet, and so nobody has written to it. What was written to is not that. */
+    default: return has_nothing_to_send(f[4], n[4]);
+  }
 }
 
 enum seen read_text(const char *path, char *buffer, size_t room, size_t *length) {

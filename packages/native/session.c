@@ -6,6 +6,7 @@
 #include "input.h"
 #include "look.h"
 #include "memory.h"
+#include "places.h"
 #include "writers.h"
 #include "sure.h"
 #include <fcntl.h>
@@ -152,6 +153,7 @@ static void serve_order(struct session *s, const char *line, size_t length) {
   use_token(s);
   int64_t deadline = s->order->deadline_ms, reserve = deadline / 5 < 500 ? deadline / 5 : 500;
   table_begin(&f->table, s->order, s->options.run);
+  places_read();
   f->stop_at = f->table.stop_at = f->times.begun + deadline - reserve;
   if (clock_watchdog(f->times.begun + deadline) != 0) session_refuse(s, "no-clock no watchdog");
   if (!make_work_dir(s)) session_refuse(s, "no-run-dir can not write there");

@@ -6,7 +6,7 @@
 #include "same.h"
 
 enum role { ROLE_QEMU, ROLE_SIDE, ROLE_START };
-enum drained { DRAIN_NONE, DRAIN_QUEUED, DRAIN_RUNS, DRAIN_SOCKETS, DRAIN_SYNCED, DRAIN_DIRECT, DRAIN_NO };
+enum drained { DRAIN_NONE, DRAIN_QUEUED, DRAIN_RUNS, DRAIN_SOCKETS, DRAIN_SYNCED, DRAIN_DIRECT, DRAIN_NO, DRAIN_URING };
 /** Writers are looked for by the real name: it is asked for while the VM is being killed. */
 enum naming { NAME_WANTED, NAME_ASKED, NAME_TOLD };
 enum granted { GRANT_NONE, GRANT_CLOSED, GRANT_UNREADABLE };
@@ -23,6 +23,7 @@ struct vm_state {
   uint32_t live; /* its processes that live */
   bool settled, clean, unsure, newer, destroyed, scanned, scanning;
   bool rescanned; /* because a flush took long */
+  bool uring;     /* its qemu reached a disk through io_uring */
   bool unknown;   /* to libvirt, which has told so: there is nothing to destroy */
   enum granted granted;
   uint32_t turn, writers;
@@ -33,6 +34,8 @@ struct vm_state {
 struct disk_state {
   enum drained drained;
   enum naming naming;
+  uint8_t killed;      /* so many helpers were, at work for it */
+  bool again;          /* its flush was begun before, and came to nothing */
   int64_t begun;       /* its flush */
   uint32_t turn, real; /* real name in table.names; 0: as sent */
   struct identity identity;

@@ -7,11 +7,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 /* The connection is of the helper that made it; the main process has none. */
 static int line = -1;
+/* Where nobody needs it yet, no step of connecting takes longer: a helper that comes back by itself is not lost. */
+enum { PATIENCE_MS = 1200 };
+static bool patient = true, hangs;
 static struct { dev_t device; ino_t inode; struct timespec made; } place;
 static uint32_t serial;
 static TABLE unsigned char packet[RPC_MOST];
@@ -35,6 +39,7 @@ static bool take(unsigned char *to, size_t length) {
   while (length > 0) {
     ssize_t n = recv(line, to, length, 0);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) hangs = true;
     if (n <= 0) return false;
     to += n, length -= (size_t)n;
   }
@@ -76,6 +81,17 @@ static bool introduce(void) {
   if (!ask_one(question, rpc_ways_in(question, ++serial), &reply) || !rpc_is_open(&reply)) return false;
   return ask_one(question, rpc_open(question, ++serial, "qemu:///system"), &reply) && !reply.failed;
 }
+/** 0: as long as it takes. */
+static bool limit_waits(int ms) {
+  struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+  return setsockopt(line, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+         setsockopt(line, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0;
+}
+static bool reach(const struct sockaddr_un *address) {
+  if (connect(line, (const struct sockaddr *)address, sizeof *address) == 0) return true;
+  if (errno == EAGAIN) hangs = true; /* its queue is full */
+  return false;
+}
 enum talked talk_ready(const struct workshop *w) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const char *path;
@@ -88,12 +104,14 @@ enum talked talk_ready(const struct workshop *w) {
   hang_up();
   strcpy(address.sun_path, path);
   line = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (line < 0 || connect(line, (struct sockaddr *)&address, sizeof address) != 0 || !introduce()) return hang_up();
+  hangs = false;
+  if (line < 0 || !limit_waits(patient ? 0 : PATIENCE_MS) || !reach(&address) || !introduce() || !limit_waits(0)) return hang_up();
   place.device = is.st_dev, place.inode = is.st_ino, place.made = is.st_ctim;
   return TALK_DONE;
 }
 
 bool talk_connected(void) { return line >= 0; }
+bool talk_hangs(void) { return hangs; }
 
 // ── questions ────────────────────────────────────────────────────────────────────────────────────
 static TABLE struct { unsigned char uuid[16]; const char *text; struct rpc_domain domain; } asked[MAX_VMS];
@@ -170,7 +188,9 @@ static bool take_reply(const struct rpc_reply *reply, uint32_t first) {
   return true;
 }
 void talk_prepare(const struct workshop *w) {
+  hangs = patient = false;
   if (has_room(FIRST_SIZE.vms)) talk_ready(w);
+  patient = true;
 }
 enum talked talk_ask(const struct workshop *w, const struct slot *s) {
   struct rpc_reply reply;

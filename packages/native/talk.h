@@ -5,6 +5,8 @@
 enum talked { TALK_DONE, TALK_REFUSED, TALK_NOT };
 
 bool talk_connected(void);
+/** The last try to connect came to an end only because it took too long. */
+bool talk_hangs(void);
 /** Connects, if it is not; TALK_NOT: this can only be done by virsh. */
 enum talked talk_ready(const struct workshop *w);
 /** As above before there is an order: also what a usual one needs is there then. */

@@ -3,7 +3,7 @@
 //   fakeLibvirt.mjs SOCKET LOG MODE [VM]
 //
 // MODE: running | off | unknown | reused (the number is another VM's by now) | error | login | cut (ends in the
-// middle) | mixed (answers a question that was not asked) | held (never answers for VM)
+// middle) | mixed (answers a question that was not asked) | held (never answers for VM) | silent (never answers)
 import { appendFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 
@@ -57,6 +57,7 @@ function serve(connection, packet) {
   const call = CALLS[packet.readUInt32BE(12)] ?? 'strange';
   const body = packet.subarray(28);
   appendFileSync(log, `${call} ${wordsOf(call, body)}\n`);
+  if (mode === 'silent') return;
   if (mode === 'cut' && call === 'state') {
     connection.destroy();
     return;

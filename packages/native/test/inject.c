@@ -1,5 +1,5 @@
 // Faults for the dynamic build by LD_PRELOAD. What fails, where, how, and from when on:
-//   INJECT_CALL  open | readlink | fdatasync | fsync | getdents | clock | madvise | pidfd_open | cut (a read gets
+//   INJECT_CALL  open | pread | connect | readlink | fdatasync | fsync | getdents | clock | madvise | pidfd_open | cut (a read gets
 //                INJECT_DO bytes and no more, as where memory is short) | readerror
 //   INJECT_PATH  the path begins so (calls on a descriptor: the path of what it shows)
 //   INJECT_EXACT=1  the path is exactly that
@@ -10,6 +10,8 @@
 //   INJECT_FLUSH_MS  a flush takes so long
 //   INJECT_FLUSHED  a file that is made at the first flush
 //   INJECT_WHEN  only while this file is there
+//   INJECT_FULL  while this file is there, no process can be made
+//   INJECT_NFS   a path: what lies there is said to be on NFS
 //   INJECT_LOG   a line for each flush of INJECT_PATH and each scan (a look at the witness)
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
@@ -19,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,6 +119,26 @@ ssize_t read(int fd, void *to, size_t room) {
   size_t most = call && strcmp(call, "cut") == 0 && fits("cut", path_of(fd)) ? (size_t)atoi(getenv("INJECT_DO")) : room;
   return syscall(SYS_read, fd, to, room < most ? room : most);
 }
+ssize_t pread(int fd, void *to, size_t room, off_t at) {
+  if (fault("pread", path_of(fd))) return -1;
+  if (getenv("INJECT_NFS") && strcmp(path_of(fd), getenv("INJECT_NFS")) == 0) note("read\n");
+  return syscall(SYS_pread64, fd, to, room, at);
+}
+int fstatfs(int fd, struct statfs *about) {
+  const char *nfs = getenv("INJECT_NFS");
+  int result = (int)syscall(SYS_fstatfs, fd, about);
+  if (result == 0 && nfs && strcmp(path_of(fd), nfs) == 0) about->f_type = 0x6969;
+  return result;
+}
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length) {
+  if (fault("connect", NULL)) return -1;
+  return (int)REAL("syscall", long (*)(long, ...))(SYS_connect, fd, address, length);
+}
+static int is_full(void) {
+  const char *full = getenv("INJECT_FULL");
+  return full && there(full) ? errno = EAGAIN, 1 : 0;
+}
+pid_t fork(void) { return is_full() ? -1 : REAL("fork", pid_t (*)(void))(); }
 int madvise(void *at, size_t length, int advice) {
   if (fault("madvise", NULL)) return -1;
   return (int)REAL("syscall", long (*)(long, ...))(SYS_madvise, at, length, advice);
@@ -130,6 +154,7 @@ long syscall(long number, ...) {
   for (int i = 0; i < 6; i++) a[i] = va_arg(v, long);
   va_end(v);
   long (*real)(long, ...) = REAL("syscall", long (*)(long, ...));
+  if (number == SYS_clone && is_full()) return -1;
   if (number == SYS_pidfd_open && fault("pidfd_open", NULL)) return -1;
   if (number == SYS_getdents64) {
     static int busy;

@@ -36,6 +36,8 @@ const SENTENCES: Record<FenceOutcome, string> = {
   localError: 'this host could not do its part',
 };
 
+const URING = 'a disk of it is written to through io_uring, which outlives its process';
+
 /** One plain sentence for an outcome. */
 export function sentenceOf(outcome: FenceOutcome): string {
   return SENTENCES[outcome];
@@ -54,7 +56,13 @@ export function verdictFor(vm: FenceVm, evidence: Evidence, expected: Expected):
     killed: about === undefined ? [] : toClose(vm, about),
     disks: about?.disks ?? [],
     otherWriters: about?.writers ?? [],
-    detail: [sentenceOf(outcome), ...signsSeen(evidence)].join(': ').slice(0, 512),
+    detail: [
+      sentenceOf(outcome),
+      ...(outcome === 'notDrained' && about?.usesUring ? [URING] : []),
+      ...signsSeen(evidence),
+    ]
+      .join(': ')
+      .slice(0, 512),
   });
 }
 

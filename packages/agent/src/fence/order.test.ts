@@ -28,6 +28,15 @@ describe('the order as lines', () => {
     ]);
   });
 
+  test('F21a: the order says which disk is written to through io_uring', () => {
+    const disks = [
+      { kind: 'uring-file', source: '/srv/a' } as const,
+      { kind: 'uring-block', source: '/dev/b' } as const,
+    ];
+    const line = `vm ${ONE} epoch=7 disk=uring-file:/srv/a disk=uring-block:/dev/b`;
+    expect(encodeOrder(order([vm(ONE, disks)])).at(-1)).toBe(line);
+  });
+
   test.each([
     [[vm(ONE), vm(ONE.toUpperCase())], 'the same VM in two spellings'],
     [[], 'no VM'],

@@ -58,6 +58,13 @@ describe('reading the answer', () => {
     });
   });
 
+  test('F21a: it says that a disk was written to through io_uring', () => {
+    const usesUring = (line: string) => read(HELLO, line).vms.get(VM)?.usesUring;
+    expect(usesUring(`disk ${VM} /srv/a drained=no x=1 why=io_uring`)).toBe(true);
+    expect(usesUring(`disk ${VM} /srv/a drained=no why=io_uring_2`)).toBeUndefined();
+    expect(usesUring(`disk ${VM} /srv/why=io_uring drained=no`)).toBeUndefined();
+  });
+
   test('F22: only the last line is the end', () => {
     expect(read(HELLO, END, 'anything').end).toBeUndefined();
     expect(read(HELLO, END, `verdict ${VM} dead barrier=disk`).end).toBeUndefined();

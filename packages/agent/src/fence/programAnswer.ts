@@ -23,6 +23,8 @@ export interface VmAnswer {
   found: FoundProcess[];
   disks: { source: string; drained: Drained }[];
   writers: { pid: number; comm: string; source: string }[];
+  /** A disk of it is written to through io_uring, and so no look can show it drained. */
+  usesUring?: true;
   /** `conflict`: more than one verdict, which is worth none. */
   verdict?: ProgramVerdict | 'conflict';
   barrier?: BarrierKind;
@@ -57,7 +59,7 @@ const MAX_DISKS_PER_VM = 128;
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 const PID = new RegExp(`^pid (${UUID}) (\\d{1,10}) (\\d{1,16}) epoch=(\\d{1,15}|none)(?: .*)?$`);
-const DISK = new RegExp(`^disk (${UUID}) (\\S{1,3072}) drained=(\\w{1,16})(?: .*)?$`);
+const DISK = new RegExp(`^disk (${UUID}) (\\S{1,3072}) drained=(\\w{1,16})( .*)?$`);
 const WRITER = new RegExp(`^writer (${UUID}) (\\d{1,10}) (\\S{1,64}) (\\S{1,3072})(?: .*)?$`);
 const VERDICT = new RegExp(`^verdict (${UUID}) ([a-z-]{1,32}) +barrier=(\\w{1,16})(?: .*)?$`);
 /** Whatever else it says. */
@@ -153,7 +155,8 @@ function addFound(vm: VmAnswer, [, , pid, startTime, epoch]: RegExpExecArray): v
   });
 }
 
-function addDisk(vm: VmAnswer, [, , encoded = '', word]: RegExpExecArray): void {
+function addDisk(vm: VmAnswer, [, , encoded = '', word, rest = '']: RegExpExecArray): void {
+  if (word === 'no' && rest.split(' ').includes('why=io_uring')) vm.usesUring = true;
   const source = decodeSource(encoded);
   const drained = DRAINED.find((one) => one === word) ?? 'no';
   if (source === undefined || vm.disks.length >= MAX_DISKS_PER_VM) return;
