@@ -122,7 +122,7 @@ onProgram('native', 'the second way in (F27)', (play) => {
         for i in {1..30}; do MODE=count order 7 | tail -n +2; done >&$MIDDLE
         qemu -uuid $VM; order 7 ${DISK} | timeout 8 '${RELAY}' guest run/fence.sock | grep ^verdict; ls over.*; alive $LAST qemu
         echo 'ping ${PINGS[1]}' >&$NEW; until grep -q ^pong out.new; do sleep 0.01; done; echo pong
-        stay next; order 8 ${DISK} | guest | grep ^verdict; ls over.*`,
+        stay next; order 8 ${DISK} | guest | grep ^verdict; until [[ -e over.middle ]]; do sleep 0.01; done; ls over.*`,
     });
     const dead = `verdict ${VM} dead barrier=disk`;
     expect(out).toEqual([
