@@ -130,15 +130,20 @@ static bool replace(int i, bool *stuck) {
   *stuck |= read_stat(pid, &line) != SEEN || line.state != 'D';
   return false;
 }
-/** Whoever has died, and is no longer needed for its end to be known, is replaced. */
-static void renew_dead(void) {
-  bool replaced = false, stuck;
+/** Whoever has died, and is no longer needed for its end to be known, is replaced. How many can't be yet. */
+static unsigned renew_dead(bool *stuck) {
+  bool replaced = false;
+  unsigned left = 0;
+  *stuck = false;
   for (unsigned i = 0; i < slots; i++) {
     if (is_free(i)) has_ended((int)i);
-    if (mine[i].lost && !mine[i].busy) replaced |= replace((int)i, &stuck);
+    if (!mine[i].lost || mine[i].busy) continue;
+    if (replace((int)i, stuck)) replaced = true;
+    else left++;
   }
   if (replaced) call_spawner();
   asks_free();
+  return left;
 }
 
 bool helpers_spare(int keep) {
@@ -191,11 +196,12 @@ static void hear_ready(const struct report *r, int64_t now) {
 }
 void helpers_tend(void) {
   struct report r;
+  bool ignored;
   int64_t now = clock_ms();
   if (!readiness.idle) return;
   while (helpers_next(now, &r))
     if (r.job == JOB_READY) hear_ready(&r, now);
-  renew_dead();
+  renew_dead(&ignored);
   /* safety: F27: one at a time, and never one that an order would lack: libvirt may hang for ever, and fork fail */
   if (readiness.left == 0 || now < readiness.at || connects() || !helpers_spare(ORDER_HELPERS)) return;
   int i = find_unready();
@@ -211,9 +217,10 @@ void helpers_ready(void) {
 }
 void helpers_forget(void) {
   struct report ignored;
+  bool stuck;
   readiness.idle = false;
   while (helpers_next(clock_ms(), &ignored)) continue;
-  renew_dead();
+  renew_dead(&stuck);
 }
 
 int helpers_bell(void) { return workshop.bell; }
@@ -265,25 +272,16 @@ bool helpers_at_storage(unsigned *at, uint32_t *disk, int64_t *since) {
 
 int helpers_renew(void) {
   int64_t until = clock_ms() + 1000;
-  for (unsigned i = 0; i < slots; i++)
+  for (unsigned i = 0; i < slots; i++) {
     if (mine[i].busy && !mine[i].lost) end_late((int)i);
-  renew_dead();
-  for (bool stuck = true, replaced; stuck;) {
-    unsigned left = 0;
-    stuck = replaced = false;
-    for (unsigned i = 0; i < slots; i++) {
-      mine[i].busy = false;
-      if (!mine[i].lost) continue;
-      if (replace((int)i, &stuck)) replaced = true;
-      else left++;
-    }
-    if (replaced) call_spawner();
-    asks_free();
+    mine[i].busy = false;
+  }
+  for (bool stuck;;) {
+    unsigned left = renew_dead(&stuck);
     if (!stuck) return left > MAX_HELPERS / 2 || asks_lost() > ASK_FILES / 2 ? -1 : (int)left;
     if (clock_ms() >= until) return -1;
     poll(NULL, 0, 1);
   }
-  return -1;
 }
 void helpers_end(void) {
   if (!shared || shared == MAP_FAILED) return;
