@@ -100,10 +100,13 @@ function runsOf(on: Queryable, vmUuid: string): Promise<RunView[]> {
 /** VMs that may run twice, with their open runs. */
 export async function doubledVms(on: Queryable): Promise<ReadonlyMap<string, readonly OpenRun[]>> {
   const open = await on
-    .selectFrom('runs')
-    .leftJoin('hosts', 'hosts.uuid', 'runs.hostUuid')
+    // A cross join keeps this order, so that the index by host and state is used: the ledger keeps
+    // every closed run for ever.
+    .selectFrom('hosts')
+    .crossJoin('runs')
+    .whereRef('runs.hostUuid', '=', 'hosts.uuid')
     .select(['runs.vmUuid', 'runs.epoch', 'runs.hostUuid', 'runs.state', 'hosts.name as hostName'])
-    .where('runs.state', '<>', 'closed')
+    .where('runs.state', 'in', ['maybe', 'running'])
     .execute();
   return doubledRuns(open);
 }
