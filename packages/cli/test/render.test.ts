@@ -46,8 +46,10 @@ test('status of a new site says what to do first', () => {
   ]);
 });
 
+const look = { nowMs: Date.parse(AT), paint: plainPaint };
+
 test('D15: task show tells what it waits for, since when, and the ways out', () => {
-  expect(taskLines(story, Date.parse(AT), plainPaint)).toEqual([
+  expect(taskLines(story, look)).toEqual([
     'Bringing web1 back: h2 is silent',
     `task         ${taskUuid}`,
     'state        waiting',
@@ -74,6 +76,53 @@ test('D15: task show tells what it waits for, since when, and the ways out', () 
     'Attempts',
     '  none',
   ]);
+});
+
+describe('a task of many attempts', () => {
+  const [step] = story.steps;
+  const tried = Array.from({ length: 39 }, (_, i) => i + 1);
+  const many = but(story, {
+    state: 'fencing',
+    attempt: 39,
+    ...{ waitsFor: null, waitsSince: null, nextTryAt: null },
+    steps: tried.flatMap((attempt) => (step === undefined ? [] : [but(step, { attempt })])),
+    attempts: tried.map((attempt) => ({
+      ...{ uuid: taskUuid, taskUuid, vmUuid: story.vmUuid, vmName: 'web1', attempt },
+      ...{ reason: 'h2 is silent', beganAt: AT, proofDigests: [] },
+      ...{ destinationHostUuid: null, destinationHostName: null },
+      endedAt: attempt === 39 ? null : AT,
+      success: attempt === 39 ? null : false,
+      failure: attempt === 39 ? null : `refusal ${attempt}`,
+    })),
+  });
+
+  test('D15: while one is under way, the last refusal and the ways out are told', () => {
+    const lines = taskLines(many, look);
+    const at = lines.indexOf('Attempt 39 is under way.');
+    expect(lines.slice(at, at + 5)).toEqual([
+      'Attempt 39 is under way.',
+      'Last refusal: refusal 38 (0.0 s ago)',
+      'Ways out:',
+      '  fenceline host confirm-dead h2',
+      `  fenceline task retry ${taskUuid}`,
+    ]);
+    const ended = taskLines(but(many, { state: 'done', endedAt: AT }), look).join('\n');
+    expect(ended).not.toMatch(/under way\.|Ways out/);
+  });
+
+  test('the last few are shown, and how many came before; all with --all', () => {
+    const rows = (lines: string[]): number =>
+      lines.filter((line) => /ha-pre-fence-vm|refusal \d+$|h2 is silent$/.test(line)).length;
+    const few = taskLines(many, look);
+    expect(few.at(-1)).toBe('  and 36 attempts before these: --all');
+    expect(few.join('\n')).toMatch(/\b37 .*refused .*refusal 37\n.*\b38 .*refused .*refusal 38\n/);
+    expect([few.length < 40, rows(few)]).toEqual([true, 3 + 3 + 1]);
+    const all = taskLines(many, { ...look, all: true });
+    expect([all.join('\n').includes('--all'), rows(all)]).toEqual([false, 39 + 39 + 1]);
+    expect(taskLines(but(many, { attempt: 4 }), look).at(-1)).toBe(
+      '  and 1 attempt before these: --all',
+    );
+  });
 });
 
 test('colours are put on after the width was found', () => {

@@ -55,6 +55,16 @@ describe('what is wrong is told, all at once', () => {
       ['at least 3 heartbeats'],
       'two settings that do not fit each other',
     ],
+    [
+      'ha: {preFence: {sshTimeoutSec: 1, killGraceMs: 60000, connectTimeoutMs: 60000}}',
+      ['ha.preFence.killGraceMs (60000 ms)', 'ha.preFence.connectTimeoutMs (60000 ms)'],
+      'F16, F23: times of a fence that no fence could keep',
+    ],
+    [
+      'ha: {preFence: {channels: [mailbox, storage]}}',
+      ['ha.preFence.channels (mailbox, storage) must name peer, own-agent or power'],
+      'channels behind which nothing stands',
+    ],
   ])('%s', (yaml, expected, why) => {
     const problems = problemsOf(yaml);
     expect({ why, problems }).toEqual({ why, problems: expect.anything() });

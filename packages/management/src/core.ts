@@ -114,7 +114,7 @@ export function composeCore(ports: CorePorts, options: CoreOptions = {}): Manage
     services: {
       hosts: hosts.inventory,
       vms: makeVmsService({ ...base, inventory, tasks, dispatch, placer }),
-      tasks: makeTasksService({ tasks, dispatch, ledger, events }),
+      tasks: makeTasksService({ ...ports, ...ha }),
       confirmDead: makeConfirmDeadService({ ...base, ledger, dispatch, watchingSinceMs }),
       seen: readiness.seen,
       chain,

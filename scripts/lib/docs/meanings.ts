@@ -20,13 +20,15 @@ export const serverMeanings: Meanings = {
   'ha.preFence.mode':
     'Whether peers are always asked, or only if vetted siblings are named. Neither starts anything without proof.',
   'ha.preFence.sshTimeoutSec': "A peer's whole fence call.",
-  'ha.preFence.connectTimeoutMs': 'Connecting to a suspect and signs of life together.',
+  'ha.preFence.connectTimeoutMs':
+    'Connecting to a suspect and signs of life together; at least 500 ms less than `ha.preFence.sshTimeoutSec`.',
   'ha.preFence.crossCluster': 'Hosts of other clusters may fence, too.',
-  'ha.preFence.killGraceMs': 'Between `virsh destroy` and SIGKILL.',
+  'ha.preFence.killGraceMs':
+    'Between `virsh destroy` and SIGKILL; must leave at least 1,000 ms of `ha.preFence.sshTimeoutSec`.',
   'ha.preFence.orderTokens':
     'One-time tokens that each host holds for orders of its siblings, renewed after use; a stolen fence key alone kills nothing. 0: none are asked for. A change from or to 0 is in force on a host with its next connect (`fenceline host reconnect`).',
   'ha.preFence.channels':
-    'Ways to a proof that may be used. They run side by side, and the first valid proof wins; the order is always that of blast radius. `mailbox` and `storage` may be named, but are not available in this version.',
+    'Ways to a proof that may be used. They run side by side, and the first valid proof wins; the order is always that of blast radius. `mailbox` and `storage` may be named, but are not available in this version, so that one of the others must be named, too.',
   'ha.fenceLine.perHost':
     'Standing sessions to each host, kept by as many of its siblings, so that it can be fenced where a new login is impossible. 0: none.',
   'ha.detect.heartbeatEveryMs': 'Heartbeats from agent to server.',

@@ -42,16 +42,21 @@ export function addTaskCommands(add: Add): void {
       );
     },
   });
-  add<{ wait?: boolean }>({
+  add<{ wait?: boolean; all?: boolean }>({
     name: 'show <task>',
     summary:
       'What happened, what it waits for, the ways out. <task>: its uuid, the beginning of it, or a VM.',
-    options: [['--wait', 'wait until it has ended']],
-    run: async (session, words, { wait }) => {
+    options: [
+      ['--wait', 'wait until it has ended'],
+      ['--all', 'every attempt, not only the last few'],
+    ],
+    run: async (session, words, { wait, all }) => {
       const taskUuid = await taskOf(session, word(words));
       if (wait ?? false) await waitTask(session, taskUuid, TASK_LIMIT_MS);
       const task = await session.api.showTask({ taskUuid }, session.call);
-      session.show(task, (view) => taskLines(view, session.nowMs(), session.paint));
+      session.show(task, (view) =>
+        taskLines(view, { nowMs: session.nowMs(), paint: session.paint, all }),
+      );
     },
   });
   addProofCommand(add, taskOf);
@@ -76,7 +81,9 @@ function addChanges(add: Add): void {
       await session.api.retryTask({ taskUuid, ...given({ reason }) }, session.call);
       if (wait ?? false) await waitTask(session, taskUuid, TASK_LIMIT_MS);
       const task = await session.api.showTask({ taskUuid }, session.call);
-      session.show(task, (view) => taskLines(view, session.nowMs(), session.paint));
+      session.show(task, (view) =>
+        taskLines(view, { nowMs: session.nowMs(), paint: session.paint }),
+      );
     },
   });
   add<ChangeFlags>({

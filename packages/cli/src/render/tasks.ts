@@ -3,8 +3,24 @@ import { cell, clean, facts, table, title, type Paint } from './text.js';
 import { clockTime, duration, relative, shortTime } from './time.js';
 import { taskStateCell } from './words.js';
 
+/** Attempts that are told of unless all are asked for: they repeat, for days if need be. */
+const ATTEMPTS_SHOWN = 3;
+
+export interface TaskLook {
+  nowMs: number;
+  paint: Paint;
+  /** Every attempt, not only the last few. */
+  all?: boolean | undefined;
+}
+
 /** `fenceline task show`: what happened, what it waits for since when, and the ways out (D15). */
-export function taskLines(task: TaskStoryView, nowMs: number, paint: Paint): string[] {
+export function taskLines(task: TaskStoryView, look: TaskLook): string[] {
+  const { nowMs, paint, all = false } = look;
+  const from = all ? 0 : task.attempt - ATTEMPTS_SHOWN + 1;
+  const isShown = ({ attempt }: { attempt: number }): boolean => attempt >= from;
+  const hidden = from - 1;
+  const before =
+    hidden > 0 ? [`  and ${hidden} attempt${hidden === 1 ? '' : 's'} before these: --all`] : [];
   const vm = task.vmName ?? task.vmUuid;
   const ended =
     task.endedAt === null
@@ -25,9 +41,10 @@ export function taskLines(task: TaskStoryView, nowMs: number, paint: Paint): str
       paint,
     ),
     ...waitLines(task, nowMs, paint),
-    ...section('Steps', stepTable(task.steps, paint), paint),
+    ...section('Steps', stepTable(task.steps.filter(isShown), paint), paint),
     ...section('Proofs', task.proofs.length === 0 ? [] : proofTable(task.proofs, paint), paint),
-    ...section('Attempts', attemptLines(task.attempts, paint), paint),
+    ...section('Attempts', attemptLines(task.attempts.filter(isShown), paint), paint),
+    ...before,
   ];
 }
 
@@ -36,16 +53,31 @@ function section(name: string, lines: string[], paint: Paint): string[] {
 }
 
 function waitLines(task: TaskStoryView, nowMs: number, paint: Paint): string[] {
-  if (task.waitsFor === null) return [];
+  if (task.waitsFor === null) return underWayLines(task, nowMs, paint);
   const since = task.waitsSince === null ? '' : ` (since ${relative(task.waitsSince, nowMs)})`;
   return [
     '',
     `${paint(task.endedAt === null ? 'Waits for' : 'Refused', 'bad')}: ${clean(task.waitsFor)}${since}`,
     ...(task.nextTryAt === null ? [] : [`Next try ${relative(task.nextTryAt, nowMs)}.`]),
-    ...(task.waysOut.length === 0
-      ? []
-      : ['Ways out:', ...task.waysOut.map((way) => `  ${clean(way)}`)]),
+    ...wayLines(task),
   ];
+}
+
+/** While the next attempt is at work, what the last one said is still what somebody can act on. */
+function underWayLines(task: TaskStoryView, nowMs: number, paint: Paint): string[] {
+  const last = task.attempts.findLast(({ success }) => success === false);
+  if (task.endedAt !== null || last === undefined) return [];
+  const when = last.endedAt === null ? '' : ` (${relative(last.endedAt, nowMs)})`;
+  return [
+    '',
+    `Attempt ${task.attempt} is under way.`,
+    `${paint('Last refusal', 'bad')}: ${clean(last.failure ?? last.reason)}${when}`,
+    ...wayLines(task),
+  ];
+}
+
+function wayLines({ waysOut }: TaskStoryView): string[] {
+  return waysOut.length === 0 ? [] : ['Ways out:', ...waysOut.map((way) => `  ${clean(way)}`)];
 }
 
 function stepTable(steps: readonly StepView[], paint: Paint): string[] {

@@ -20,6 +20,8 @@ export interface Holds {
   attempt(taskUuid: string, clusterUuid: string): Promise<string | undefined>;
   /** A person wants this task to go on, whatever the mode is. */
   ordered(taskUuid: string): void;
+  /** A person gives this task up: nothing of it goes on, until the function that comes back is called. */
+  givesUp(taskUuid: string): () => void;
   /** Those of these tasks that may not begin their next attempt, and why. */
   ofTasks(tasks: readonly HaTask[]): Promise<ReadonlyMap<string, string>>;
   /** This server begins to watch. */
@@ -42,7 +44,12 @@ export function makeHolds(deps: HoldsDeps): Holds {
    */
   const ordered = new Set<string>();
 
+  /** As many as people wait for right now. */
+  const givenUp = new Set<{ taskUuid: string }>();
+
   const mode: Holds['mode'] = (taskUuid, clusterUuids) => {
+    // safety: the newer word of a person; it outranks an order of before.
+    if ([...givenUp].some((each) => each.taskUuid === taskUuid)) return 'a person gives it up';
     if (ordered.has(taskUuid)) return undefined;
     const modes = clusterUuids.map((uuid) => settings.current(uuid).ha.mode);
     const resting = modes.find((each) => each !== 'active');
@@ -86,6 +93,11 @@ export function makeHolds(deps: HoldsDeps): Holds {
       return held;
     },
     ordered: (taskUuid) => void ordered.add(taskUuid),
+    givesUp: (taskUuid) => {
+      const hold = { taskUuid };
+      givenUp.add(hold);
+      return () => void givenUp.delete(hold);
+    },
     start: () => void (watchingSinceMs = deps.clock.monotonicMs()),
     listed: (hostUuid) => void listed.add(hostUuid),
   };

@@ -1,3 +1,4 @@
+import { sleep } from '@fenceline/common';
 import { describe, expect, test } from '@jest/globals';
 import type { ConfirmDeadService } from '../api/services.js';
 import type { Ledger } from '../vms/runs/ledger.js';
@@ -69,7 +70,7 @@ describe('abandon', () => {
     ...{ siblingHostUuids: [], softAvoidHostUuids: [] },
   };
   const abandon = async (world: HaWorld, taskUuid: string) => {
-    await makeTasksService(world).abandon(taskUuid, { reason: 'r', actor });
+    await world.clock.settle(makeTasksService(world).abandon(taskUuid, { reason: 'r', actor }));
     return world.tasks.find(taskUuid);
   };
 
@@ -86,14 +87,62 @@ describe('abandon', () => {
       ...{ vmUuid: VM, hostUuid: hostUuid(2), bootId: 'boot-2', liveOn: [] },
       lastSignOfLifeMs: () => undefined,
     });
-    await expect(abandon(world, uuid)).rejects.toMatchObject({ code: 'REFUSED' });
+    await expect(abandon(world, uuid)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/its start command may have left: run 1 of VM .* on host/),
+    });
     expect(await world.tasks.find(uuid)).toMatchObject({ state: 'waiting', endedAt: null });
   });
 
-  test('refused while an attempt is under way', async () => {
+  /** Its attempt is under way: a peer's fence takes 28 s, unless it is called off. */
+  async function underWay(): Promise<{ world: HaWorld; uuid: string }> {
     const world = await withRun();
+    world.judgeDead(1);
+    const call = world.gateway.call.bind(world.gateway);
+    world.gateway.call = async (agent, route, options) => {
+      if (route.name === 'fenceVm') await sleep(world.clock, 28_000, options.signal);
+      return call(agent, route, options);
+    };
     const { uuid } = await world.tasks.openOrCreate(wanted);
-    await world.tasks.beginAttempt(uuid);
-    await expect(abandon(world, uuid)).rejects.toMatchObject({ code: 'REFUSED' });
+    await world.dispatch.start();
+    await world.clock.advance(2_000);
+    expect(await world.tasks.find(uuid)).toMatchObject({ state: 'fencing', attempt: 1 });
+    return { world, uuid };
+  }
+
+  test('D8: while an attempt is under way: it is called off, and none follows', async () => {
+    const { world, uuid } = await underWay();
+    const beganMs = world.clock.monotonicMs();
+    expect(await abandon(world, uuid)).toMatchObject({ state: 'abandoned', attempt: 1 });
+    expect(world.clock.monotonicMs() - beganMs).toBeLessThan(2_000);
+    await world.clock.advance(120_000);
+    world.dispatch.stop();
+    expect(await world.tasks.find(uuid)).toMatchObject({ state: 'abandoned', attempt: 1 });
+    expect([world.called('vmStart'), await world.ledger.openRuns(VM)]).toMatchObject([
+      [],
+      [{ epoch: 1 }],
+    ]);
+  });
+
+  test('D15: a later word of a person that orders it again is not held back', async () => {
+    const { world, uuid } = await underWay();
+    await abandon(world, uuid);
+    expect(world.holds.mode(uuid, [])).toBeUndefined();
+    world.dispatch.stop();
+  });
+
+  test('D15: an attempt that does not end in time is told as what it is, and goes on', async () => {
+    const world = await makeHaWorld();
+    world.extensions.push({ name: 'slow', beforeHaStart: () => sleep(world.clock, 60_000) });
+    const { uuid } = await world.tasks.openOrCreate(wanted);
+    await world.dispatch.start();
+    await world.clock.advance(2_000);
+    await expect(abandon(world, uuid)).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringMatching(/attempt is under way \(number 1, extending\).*in a moment/),
+    });
+    await world.clock.advance(120_000);
+    world.dispatch.stop();
+    expect(await world.tasks.find(uuid)).toMatchObject({ state: 'done', attempt: 1 });
   });
 });

@@ -1,4 +1,4 @@
-import type { Clock } from '@fenceline/common';
+import { sleep, type Clock } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { ConfirmDeadService, TasksService } from '../api/services.js';
 import { proofByOperator } from '../fencing/proofs/byOperator.js';
@@ -6,25 +6,28 @@ import type { HostDirectory, HostInfo, HostPresence } from '../hosts/contracts.j
 import type { SettingsSource } from '../settings/settings.js';
 import type { Events } from '../telemetry/events.js';
 import type { Ledger } from '../vms/runs/ledger.js';
+import { runName } from '../vms/runs/run.js';
 import type { Dispatch } from './dispatch.js';
+import type { Holds } from './holds.js';
+import type { HaTask } from './tasks/task.js';
 import type { Tasks } from './tasks/tasks.js';
 
 export interface TasksServiceDeps {
   tasks: Tasks;
   dispatch: Dispatch;
+  holds: Pick<Holds, 'givesUp'>;
   ledger: Ledger;
   events: Events;
+  clock: Clock;
 }
 
-const AT_REST = ['waiting', 'refused', 'paused'];
+/** An attempt that is called off ends sooner, but for an order to a power device. */
+const CALL_OFF_LIMIT_MS = 10_000;
+const LOOK_EVERY_MS = 100;
 
 /** What people do with HA tasks. */
-export function makeTasksService({
-  tasks,
-  dispatch,
-  ledger,
-  events,
-}: TasksServiceDeps): TasksService {
+export function makeTasksService(deps: TasksServiceDeps): TasksService {
+  const { tasks, dispatch, events } = deps;
   const open = async (taskUuid: string) => {
     const task = await tasks.find(taskUuid);
     if (task === undefined) throw new DomainError('NOT_FOUND', `no HA task ${taskUuid}`);
@@ -41,17 +44,14 @@ export function makeTasksService({
     },
     abandon: async (taskUuid, { reason, actor }) => {
       const task = await open(taskUuid);
-      const runs = await ledger.openRuns(task.vmUuid);
-      const maybe = runs.find((run) => run.state === 'maybe');
-      if (!AT_REST.includes(task.state) || maybe !== undefined)
-        throw new DomainError('REFUSED', `its start command may have left (task ${task.state})`);
-      await tasks.endAttempt(taskUuid, task.attempt, {
-        state: 'abandoned',
-        success: false,
-        failure: `abandoned by ${actor.name}: ${reason}`,
-        ended: true,
-        proofDigests: [],
-      });
+      await refuseStartOut(deps, task);
+      // What is under way is called off before its next step; no further attempt begins.
+      const release = deps.holds.givesUp(taskUuid);
+      try {
+        await endCalledOff(deps, task, `abandoned by ${actor.name}: ${reason}`);
+      } finally {
+        release();
+      }
       await events.record({
         kind: 'ha.task.abandoned',
         severity: 'warning',
@@ -61,6 +61,41 @@ export function makeTasksService({
       });
     },
   };
+}
+
+/** @throws DomainError REFUSED if it is still under way when the time is up. */
+async function endCalledOff(deps: TasksServiceDeps, task: HaTask, failure: string): Promise<void> {
+  const { tasks, clock } = deps;
+  const end = { state: 'abandoned' as const, success: false, failure, ended: true };
+  const untilMs = clock.monotonicMs() + CALL_OFF_LIMIT_MS;
+  for (;;) {
+    // A start that was granted before this word was heard.
+    await refuseStartOut(deps, task);
+    if (await tasks.endAtRest(task.uuid, { ...end, proofDigests: [] })) return;
+    const now = await tasks.find(task.uuid);
+    if (now === undefined || now.endedAt !== null)
+      throw new DomainError(
+        'CONFLICT',
+        `HA task ${task.uuid} has ended meanwhile (${now?.state ?? 'gone'})`,
+      );
+    if (clock.monotonicMs() >= untilMs)
+      throw new DomainError(
+        'REFUSED',
+        `an attempt is under way (number ${now.attempt}, ${now.state}) that could not be called off ` +
+          `within ${CALL_OFF_LIMIT_MS / 1_000} s, and it goes on: try again in a moment`,
+      );
+    await sleep(clock, LOOK_EVERY_MS);
+  }
+}
+
+/** safety: F33: whoever gives a task up must not believe that nothing of it was started. */
+async function refuseStartOut({ ledger }: TasksServiceDeps, task: HaTask): Promise<void> {
+  const maybe = (await ledger.openRuns(task.vmUuid)).find((run) => run.state === 'maybe');
+  if (maybe === undefined) return;
+  throw new DomainError(
+    'REFUSED',
+    `its start command may have left: ${runName(maybe)} is neither seen running nor proven over`,
+  );
 }
 
 export interface ConfirmDeadDeps {

@@ -18,6 +18,8 @@ export const PRE_FENCE_MODES = ['required', 'whenHinted'] as const;
 /** Ways to a proof, smallest blast radius first. */
 export const CHANNELS = ['peer', 'own-agent', 'mailbox', 'storage', 'power'] as const;
 export type ChannelName = (typeof CHANNELS)[number];
+/** Those behind which nothing stands yet. */
+const NOT_YET: readonly ChannelName[] = ['mailbox', 'storage'];
 export const HA_MODES = ['active', 'detect-only', 'disarmed'] as const;
 export const UNREACHABLE_POLICIES = ['corroborated', 'never', 'single'] as const;
 export const AGENT_DOWN_POLICIES = ['alarm', 'fence'] as const;
@@ -147,6 +149,35 @@ export function settingsProblems(settings: Settings): string[] {
     problems.push(
       `ha.detect.silentAfterMs (${silentAfterMs}) must be at least 3 heartbeats of ` +
         `ha.detect.heartbeatEveryMs (${heartbeatEveryMs}), or one lost packet accuses a host`,
+    );
+  return [...problems, ...preFenceProblems(settings.ha.preFence)];
+}
+
+/** Of an order's time, beside the grace: kill, looks, drain and answer at their quickest. */
+const FENCE_WORK_MS = 1_000;
+/** Of a call's time, before the suspect is dialled. */
+const CALL_BEGIN_MS = 500;
+
+/** safety: under settings that break one of these no fence can succeed, and nobody would be told. */
+function preFenceProblems(preFence: PreFenceSettings): string[] {
+  const { sshTimeoutSec, killGraceMs, connectTimeoutMs, channels } = preFence;
+  const wholeMs = sshTimeoutSec * 1_000;
+  const timeout = `ha.preFence.sshTimeoutSec (${sshTimeoutSec} s)`;
+  const problems: string[] = [];
+  if (killGraceMs + FENCE_WORK_MS > wholeMs)
+    problems.push(
+      `ha.preFence.killGraceMs (${killGraceMs} ms) must leave at least ${FENCE_WORK_MS} ms of ` +
+        `${timeout} for the kill and the proof, or no fence ends in time`,
+    );
+  if (connectTimeoutMs + CALL_BEGIN_MS > wholeMs)
+    problems.push(
+      `ha.preFence.connectTimeoutMs (${connectTimeoutMs} ms) must be at least ${CALL_BEGIN_MS} ms ` +
+        `less than ${timeout}, or no call can tell a silent host`,
+    );
+  if (channels.length > 0 && channels.every((each) => NOT_YET.includes(each)))
+    problems.push(
+      `ha.preFence.channels (${channels.join(', ')}) must name peer, own-agent or power, as nothing ` +
+        `stands behind ${NOT_YET.join(' and ')} in this version and no run could be proven over`,
     );
   return problems;
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openMemoryStore } from '../store/adapters/sqlite.js';
 import type { Store } from '../store/store.js';
 import { nearestSetting, settingCatalog } from './catalog.js';
-import { Settings } from './settings.js';
+import { Settings, settingsProblems } from './settings.js';
 import { makeSettingsService } from './settingsService.js';
 
 const actor = { name: 'ada', role: 'admin' as const };
@@ -101,6 +101,11 @@ describe('a change that does not fit is refused and changes nothing', () => {
     ['ha.restart.backoffMin', [-1], 'a negative time'],
     ['host.allowEmulation', 'yes', 'no boolean'],
     ['ha.preFence.mode', { a: 1 }, 'an object'],
+    ['ha.preFence.channels', ['mailbox'], 'nothing stands behind it'],
+    ['ha.preFence.channels', ['storage', 'mailbox'], 'nor behind both'],
+    ['ha.preFence.killGraceMs', 19_001, 'F16: no time is left for the kill'],
+    ['ha.preFence.connectTimeoutMs', 19_501, 'F23: the call ends before the look'],
+    ['ha.preFence.sshTimeoutSec', 3, 'F23: the same relation from its other side'],
     ['ha.detect.silentAfterMs', 2_999, 'less than three heartbeats'],
     ['ha.detect.heartbeatEveryMs', 1_001, 'the same relation from its other side'],
   ])('%s = %j: %s', async (name, value) => {
@@ -113,6 +118,29 @@ describe('a change that does not fit is refused and changes nothing', () => {
     expect(await store.db.selectFrom('settings').selectAll().execute()).toEqual([]);
     expect(await store.db.selectFrom('audit').selectAll().execute()).toEqual([]);
   });
+});
+
+test.each([
+  ['ha.preFence.killGraceMs', 19_000],
+  ['ha.preFence.connectTimeoutMs', 19_500],
+  ['ha.preFence.channels', ['mailbox', 'own-agent']],
+])('F16: the last that fits: %s = %j', async (name, value) => {
+  expect(await (await service()).put({ name, value, actor })).toMatchObject({ value });
+});
+
+test('F16, F23: what makes every fence impossible is told with both settings and the rule', () => {
+  const settings = new Settings();
+  Object.assign(settings.ha.preFence, { killGraceMs: 60_000, sshTimeoutSec: 1 });
+  expect(settingsProblems(settings)).toEqual([
+    expect.stringMatching(/killGraceMs \(60000 ms\) must leave at least 1000 ms of .*sshTimeoutSec/),
+    expect.stringMatching(/connectTimeoutMs \(3500 ms\) must be at least 500 ms less than .*ssh/),
+  ]);
+});
+
+test('a cluster of its own with no channel that works is refused', async () => {
+  const cluster = { uuid: 'c1', name: 'east' };
+  const change = { name: 'ha.preFence.channels', value: ['storage'], actor, cluster };
+  await expect((await service()).put(change)).rejects.toMatchObject({ code: 'BAD_INPUT' });
 });
 
 test('two changes at one time: the second is checked against the first', async () => {

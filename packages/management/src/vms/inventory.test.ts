@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { DiskKind, VmSeen } from '@fenceline/protocol';
+import { status } from '../api/queries/site.js';
 import { showVm } from '../api/queries/vms.js';
 import { hostUuid, makeHaWorld, VM } from '../ha/testing/haWorld.js';
 import type { AgentGateway } from '../hosts/agentGateway.js';
@@ -79,7 +80,10 @@ describe('what hosts report', () => {
     await world.changed(seen());
     await world.changed(seen(), 2);
     expect(await world.ledger.openRuns(VM)).toHaveLength(2);
-    expect(world.seen.find(({ kind }) => kind === 'vm.runsTwice')?.severity).toBe('critical');
+    expect(world.seen.find(({ kind }) => kind === 'vm.runsTwice')).toMatchObject({
+      severity: 'critical',
+      text: expect.stringMatching(/run 1 on h1 and run 2 on h2 are open.*fenceline vm stop vm1/),
+    });
   });
 
   test('I3: a live qemu under a new boot of its host is a newer run, and the only one', async () => {
@@ -92,6 +96,38 @@ describe('what hosts report', () => {
     expect(await world.ledger.openRuns(VM)).toMatchObject([{ bootId: 'boot-9', mark: null }]);
     expect(world.kinds()).not.toContain('vm.runsTwice');
     expect(world.called('vmDestroy')).toEqual([]);
+  });
+
+  test('I1: as long as two runs are open on two hosts it is a critical alarm, and nothing is protected', async () => {
+    const world = await makeWorld();
+    const look = async () => {
+      const ha = new HaSettings();
+      const seenFencing = { linesTo: () => [], missingSince: () => undefined };
+      const { alarms } = await status(world.store.db, {
+        ...{ clock: world.clock, haOf: () => ha, seen: { ...seenFencing, orderTokens: () => 1 } },
+        ...{ storeProblem: undefined, chainProblem: undefined },
+      });
+      const vm = await showVm(world.store.db, VM, () => ha);
+      return { twice: alarms.filter(({ kind }) => kind === 'vm.runsTwice'), vm };
+    };
+    await world.changed(seen());
+    expect((await look()).twice).toEqual([]);
+    await world.changed(seen(), 2);
+    // An older report of either host ends nothing.
+    await world.changed(seen());
+    const { twice, vm } = await look();
+    expect(twice).toEqual([
+      expect.objectContaining({
+        ...{ severity: 'critical', vmUuid: VM },
+        text: expect.stringMatching(/run 1 on h1 \(running\) and run 2 on h2 \(running\)/),
+      }),
+    ]);
+    expect(vm).toMatchObject({
+      protected: false,
+      protection: expect.stringMatching(/two qemus may write to its disks: run 1 on h1 .* on h2/),
+    });
+    await stopVm(world.deps, { vmUuid: VM, gracefulMs: 0, timeoutMs: 1_000 });
+    expect((await look()).twice).toEqual([]);
   });
 
   test('F11: an adopted run whose mark is above the ledger lifts the epochs above it', async () => {
@@ -221,6 +257,20 @@ describe('a stop by a person', () => {
     await stopVm(world.deps, message);
     expect(await world.tasks.openTaskOf(VM)).toBeUndefined();
     expect(await world.tasks.find(task.uuid)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('I1: a copy whose host can not prove it keeps no other from being stopped, and each is told apart', async () => {
+    const world = await makeWorld();
+    await world.changed(seen());
+    await world.changed(seen(), 2);
+    world.judgeDead(1);
+    const refused = stopVm(world.deps, message);
+    await expect(refused).rejects.toThrow(
+      /not proven stopped on h1 \(run 1\): its agent .*; it is proven stopped on h2 \(run 2\)/,
+    );
+    expect(await world.ledger.openRuns(VM)).toMatchObject([{ hostUuid: hostUuid(1) }]);
+    // It is shown where it may run, and HA is in charge of that.
+    expect(await world.row()).toMatchObject({ hostUuid: hostUuid(1), stoppedByPerson: 0 });
   });
 
   test('is refused in words while the host can not prove it, and then nothing has changed', async () => {

@@ -15,7 +15,7 @@ import type { VmsTable } from '../store/schema.js';
 import type { Queryable, Store } from '../store/store.js';
 import type { Events } from '../telemetry/events.js';
 import type { Ledger } from './runs/ledger.js';
-import { bearsMarkOf } from './runs/run.js';
+import { bearsMarkOf, type Run } from './runs/run.js';
 import type { RunWatch } from './runWatch.js';
 import { diskByUring, findVm, vmOf, type Vm } from './vm.js';
 
@@ -127,7 +127,7 @@ async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<voi
     text:
       others.length === 0
         ? `VM ${vm.name} runs and was not started through Fenceline; it is run ${epoch} now`
-        : `VM ${vm.name} runs here although run ${others[0]?.epoch} of it is open elsewhere`,
+        : await twiceText(deps, vm, [...others, { epoch, hostUuid }]),
     facts: { epoch, seenEpoch: seen.epoch, openRuns: others.length },
   });
   // One that can't be proven over now is told of again with its host's reboot.
@@ -135,6 +135,20 @@ async function adopt(deps: VmInventoryDeps, vm: Vm, change: Change): Promise<voi
     const judged = await deps.proveRebooted(run);
     if ('proof' in judged) await deps.ledger.close(judged.proof, null);
   }
+}
+
+/** Whoever is woken by it has to know at once where to look. */
+async function twiceText(
+  { directory }: VmInventoryDeps,
+  vm: Vm,
+  runs: readonly Pick<Run, 'epoch' | 'hostUuid'>[],
+): Promise<string> {
+  const names = new Map((await directory.all()).map(({ uuid, name }) => [uuid, name]));
+  const list = runs.map((run) => `run ${run.epoch} on ${names.get(run.hostUuid) ?? run.hostUuid}`);
+  return (
+    `VM ${vm.name} may run twice: ${list.join(' and ')} are open, and two qemus that write to its ` +
+    `disks destroy them; stop it on all of these hosts: fenceline vm stop ${vm.name}`
+  );
 }
 
 /** A run under that boot of the host, with that mark, is closed by proof. */

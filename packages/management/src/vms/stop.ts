@@ -29,16 +29,19 @@ export async function stopVm(deps: StopDeps, message: StopVmInstanceMsg): Promis
   if (vm === undefined) throw new DomainError('NOT_FOUND', `no VM ${message.vmUuid}`);
   // safety: a server that dies after the order must not bring back what it has stopped.
   await setWish(deps.store, vm, { stopped: true });
-  const failed = await closeRuns(deps, vm, message.gracefulMs);
-  if (failed === undefined) return stopped(deps, vm);
+  const ended = await closeRuns(deps, vm, message.gracefulMs);
+  const left = ended.find(({ why }) => why !== undefined);
+  if (left === undefined) return stopped(deps, vm);
   // Refused means that the VM may run: HA goes on to guard it, or to bring it back.
   await setWish(deps.store, vm, { stopped: false });
-  const host = await deps.directory.find(failed.run.hostUuid);
-  throw new DomainError(
-    'REFUSED',
-    `VM ${vm.name} is not proven stopped on ${host?.name ?? failed.run.hostUuid}, so HA stays in ` +
-      `charge of it: ${failed.why}`,
-  );
+  // Of two copies the one that is gone is not where it is looked for.
+  if (ended.some(({ run, why }) => run.hostUuid === vm.hostUuid && why === undefined))
+    await showOn(deps.store, vm, left.run.hostUuid);
+  throw await notStopped(deps, vm, ended);
+}
+
+async function showOn({ db }: Store, { uuid }: Vm, hostUuid: string): Promise<void> {
+  await db.updateTable('vms').set({ hostUuid }).where('uuid', '=', uuid).execute();
 }
 
 export async function setWish(
@@ -50,18 +53,52 @@ export async function setWish(
   await db.updateTable('vms').set({ stoppedByPerson }).where('uuid', '=', vm.uuid).execute();
 }
 
-/** Stops it where it runs. @returns the first run that is not proven over, and why. */
-export async function closeRuns(
-  deps: StopDeps,
+/** What became of a stop on each host: `why` it is not proven over there; undefined: it is. */
+export interface StoppedRun {
+  run: Run;
+  why: string | undefined;
+}
+
+/**
+ * Stops it wherever it runs, on all hosts side by side.
+ * safety: I1: two copies write to one disk until both are gone; a host that refuses, or does not
+ * answer, keeps no other from ending its own.
+ */
+export async function closeRuns(deps: StopDeps, vm: Vm, gracefulMs: number): Promise<StoppedRun[]> {
+  const open = await deps.ledger.openRuns(vm.uuid);
+  const ended = await Promise.allSettled(
+    open.map(async (run): Promise<StoppedRun> => {
+      const judged = await deps.closeOnHost(run, vm, { stop: true, gracefulMs, taskUuid: null });
+      if ('refused' in judged) return { run, why: judged.refused };
+      await deps.ledger.close(judged.proof, null);
+      return { run, why: undefined };
+    }),
+  );
+  // Only the store throws; not before every order has ended.
+  return ended.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
+}
+
+/** Every one of them is told apart, as each may be a qemu that still writes. */
+async function notStopped(
+  { directory }: StopDeps,
   vm: Vm,
-  gracefulMs: number,
-): Promise<{ run: Run; why: string } | undefined> {
-  for (const run of await deps.ledger.openRuns(vm.uuid)) {
-    const judged = await deps.closeOnHost(run, vm, { stop: true, gracefulMs, taskUuid: null });
-    if ('refused' in judged) return { run, why: judged.refused };
-    await deps.ledger.close(judged.proof, null);
-  }
-  return undefined;
+  ended: readonly StoppedRun[],
+): Promise<DomainError> {
+  const names = new Map((await directory.all()).map(({ uuid, name }) => [uuid, name]));
+  const nameOf = ({ hostUuid, epoch }: Run): string =>
+    `${names.get(hostUuid) ?? hostUuid} (run ${epoch})`;
+  const each = ended.map(({ run, why }) =>
+    why === undefined
+      ? `it is proven stopped on ${nameOf(run)}`
+      : `it is not proven stopped on ${nameOf(run)}: ${why}`,
+  );
+  return new DomainError(
+    'REFUSED',
+    `VM ${vm.name} may still run, so HA stays in charge of it: ${each.join('; ')}`,
+  );
 }
 
 /** Every run is proven over: it is shown so, and nobody is at work to bring it back. */

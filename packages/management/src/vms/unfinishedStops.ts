@@ -90,5 +90,6 @@ export async function settleStop(
     });
     return;
   }
-  if ((await closeRuns(deps, vm, 0)) === undefined) await stopped(deps, vm);
+  const ended = await closeRuns(deps, vm, 0);
+  if (ended.every(({ why }) => why === undefined)) await stopped(deps, vm);
 }

@@ -18,7 +18,7 @@ import { fencersOf, withFencing, type FencingSeen } from './fencers.js';
 import { allHosts, hookWorking, hostFacts } from './hosts.js';
 import { pageAsk, pageOf } from './paging.js';
 import { openTasks } from './tasks.js';
-import { allVms, type HaOf } from './vms.js';
+import { allVms, doubledVms, type HaOf } from './vms.js';
 
 export async function listClusters(on: Queryable, query: PageQuery): Promise<ClusterPage> {
   const ask = pageAsk(query, 1);
@@ -78,6 +78,7 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
   const hosts = await withFencing(await allHosts(on), on, { seen: ask.seen, crossClusterOf });
   const vms = await allVms(on, ask.haOf);
   const tasks = await openTasks(on);
+  const doubled = await doubledVms(on);
   const { storeProblem, chainProblem } = ask;
   const site = ask.haOf();
   const haMode = site.mode;
@@ -92,7 +93,9 @@ export async function status(on: Queryable, ask: StatusAsk): Promise<StatusView>
       vms: vms.filter(({ clusterUuid }) => clusterUuid === cluster.uuid),
     })),
     openTasks: tasks,
-    alarms: alarmsOf({ policies, hosts, vms, openTasks: tasks, storeProblem, chainProblem }),
+    alarms: alarmsOf({
+      ...{ policies, hosts, vms, doubled, openTasks: tasks, storeProblem, chainProblem },
+    }),
   };
 }
 

@@ -12,7 +12,8 @@ import {
 import type { HaSettings } from '../../settings/settings.js';
 import type { VmsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
-import { protectionRule, type HostFacts, type Protection } from '../rules/protection.js';
+import { doubledRuns, runsText, type OpenRun } from '../rules/doubled.js';
+import { protectionRule, type Protection } from '../rules/protection.js';
 import { hostFacts } from './hosts.js';
 import { findOptional } from './lookup.js';
 import { pageAsk, pageOf } from './paging.js';
@@ -61,13 +62,13 @@ export async function listVms(on: Queryable, query: ListVmsRequest, haOf: HaOf):
   }
   return pageOf(await rows.execute(), ask, {
     keys: (row) => [row.name, row.uuid],
-    view: vmViewer(await hostFacts(on), haOf),
+    view: await vmViewer(on, haOf),
   });
 }
 
 export async function allVms(on: Queryable, haOf: HaOf): Promise<VmView[]> {
   const rows = await vmRows(on).orderBy('vms.name').orderBy('vms.uuid').execute();
-  return rows.map(vmViewer(await hostFacts(on), haOf));
+  return rows.map(await vmViewer(on, haOf));
 }
 
 /** @throws DomainError NOT_FOUND */
@@ -77,7 +78,7 @@ export async function showVm(on: Queryable, vmUuid: string, haOf: HaOf): Promise
     .where('vms.uuid', '=', vmUuid)
     .executeTakeFirst();
   if (row === undefined) throw new DomainError('NOT_FOUND', `there is no VM ${vmUuid}`);
-  return Object.assign(vmViewer(await hostFacts(on), haOf)(row), {
+  return Object.assign((await vmViewer(on, haOf))(row), {
     disks: fromJson<DiskRef[]>(row.disksJson),
     runs: await runsOf(on, vmUuid),
   });
@@ -96,17 +97,35 @@ function runsOf(on: Queryable, vmUuid: string): Promise<RunView[]> {
     .execute();
 }
 
-function vmViewer(hosts: readonly HostFacts[], haOf: HaOf): (row: VmRow) => VmView {
+/** VMs that may run twice, with their open runs. */
+export async function doubledVms(on: Queryable): Promise<ReadonlyMap<string, readonly OpenRun[]>> {
+  const open = await on
+    // A cross join keeps this order, so that the index by host and state is used: the ledger keeps
+    // every closed run for ever.
+    .selectFrom('hosts')
+    .crossJoin('runs')
+    .whereRef('runs.hostUuid', '=', 'hosts.uuid')
+    .select(['runs.vmUuid', 'runs.epoch', 'runs.hostUuid', 'runs.state', 'hosts.name as hostName'])
+    .where('runs.state', 'in', ['maybe', 'running'])
+    .execute();
+  return doubledRuns(open);
+}
+
+async function vmViewer(on: Queryable, haOf: HaOf): Promise<(row: VmRow) => VmView> {
+  const hosts = await hostFacts(on);
+  const doubled = await doubledVms(on);
   const byUuid = new Map(hosts.map((host) => [host.uuid, host]));
   const rules = new Map<string, ReturnType<typeof protectionRule>>();
   return (row) => {
     const protection = rules.get(row.clusterUuid) ?? protectionRule(hosts, haOf(row.clusterUuid));
     rules.set(row.clusterUuid, protection);
     const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
+    const runs = doubled.get(row.uuid);
     const facts = {
       ...{ level: row.level, hypervisor: row.hypervisor, host },
       stoppedByPerson: row.stoppedByPerson === 1,
       writtenByUring: row.writtenByUring === 1,
+      runsTwice: runs && runsText(runs),
     };
     return vmView(row, host?.name ?? null, protection(facts));
   };

@@ -2,6 +2,7 @@ import { Settings, type HaSettings } from '../../settings/settings.js';
 import type { HostView, TaskView, VmView } from '@fenceline/protocol';
 import { expect, test } from '@jest/globals';
 import { alarmsOf, type AlarmFacts } from './alarms.js';
+import { doubledRuns } from './doubled.js';
 
 const host = { uuid: 'u1', name: 'h1', status: 'Connected', liveness: 'online' };
 const hostWith = (changes: Partial<HostView>): HostView =>
@@ -29,10 +30,17 @@ const policy = (cluster: string, change: (ha: HaSettings) => void = () => undefi
 };
 const mode = (wanted: HaSettings['mode']) => (ha: HaSettings) => void (ha.mode = wanted);
 const single = (ha: HaSettings) => void (ha.unreachable.policy = 'single');
+const twice = (...hosts: string[]) =>
+  doubledRuns(
+    hosts.map((hostUuid, i) => ({
+      ...{ vmUuid: 'v1', epoch: i + 1, hostUuid, hostName: hostUuid, state: 'running' as const },
+    })),
+  );
 const quiet: AlarmFacts = {
   policies: [policy('default'), policy('east')],
   hosts: [],
   vms: [],
+  doubled: new Map(),
   openTasks: [],
   storeProblem: undefined,
   chainProblem: undefined,
@@ -91,6 +99,12 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'D19: red before it matters',
   ],
   [{ vms: [vmWith({ protected: false, level: 'none' })] }, [], 'nobody asked for it'],
+  [
+    { vms: [vmWith({ protected: false, level: 'none' })], doubled: twice('h1', 'h2') },
+    ['critical vm.runsTwice'],
+    'I1: two writers, whether HA guards it or not',
+  ],
+  [{ vms: [vmWith({})], doubled: twice('h1', 'h1') }, [], 'two boots of one host'],
   [
     { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Stopped' })] },
     [],

@@ -1,6 +1,7 @@
 import type { AlarmView, HostView, TaskView, VmView } from '@fenceline/protocol';
 import type { HaSettings } from '../../settings/settings.js';
 import { singleText } from '../../settings/singlePolicy.js';
+import { runsText, type OpenRun } from './doubled.js';
 
 /** Everything that alarms are read from; nothing is stored: an alarm lasts as long as its cause. */
 export interface AlarmFacts {
@@ -9,6 +10,8 @@ export interface AlarmFacts {
   hosts: readonly HostView[];
   vms: readonly VmView[];
   openTasks: readonly TaskView[];
+  /** VMs with open runs on more than one host, and these. */
+  doubled: ReadonlyMap<string, readonly OpenRun[]>;
   /** Why the database can't be written; undefined: it can. */
   storeProblem: string | undefined;
   /** Why the chain of proofs does not hold; undefined: it does. */
@@ -26,7 +29,7 @@ export function alarmsOf(facts: AlarmFacts): AlarmView[] {
     ...siteAlarms(facts),
     ...facts.openTasks.flatMap(taskAlarms),
     ...facts.hosts.flatMap(hostAlarms),
-    ...facts.vms.flatMap(vmAlarms),
+    ...facts.vms.flatMap((vm) => doubledAlarms(vm, facts.doubled.get(vm.uuid)) ?? vmAlarms(vm)),
   ];
   const rank = { critical: 0, warning: 1, info: 2 };
   return alarms
@@ -143,6 +146,19 @@ function powerAlarms({ uuid, name, powerLevels, powerUnresolvedSince }: HostView
   if (powerUnresolvedSince === null) return unverified;
   const of = { severity: 'warning' as const, hostUuid: uuid };
   return [{ ...of, kind: 'power.unresolved', text: unresolved }, ...unverified];
+}
+
+/** I1: as long as the ledger can't rule out two writers. */
+function doubledAlarms(
+  { uuid: vmUuid, name }: VmView,
+  runs: readonly OpenRun[] | undefined,
+): Alarm[] | undefined {
+  if (runs === undefined) return undefined;
+  const text =
+    `${name} may run twice, and two qemus that write to its disks destroy them: ${runsText(runs)} ` +
+    `are open. Stop it on all of these hosts (fenceline vm stop ${name}), check its file systems, ` +
+    'start it again';
+  return [{ severity: 'critical', kind: 'vm.runsTwice', text, vmUuid }];
 }
 
 function vmAlarms(vm: VmView): Alarm[] {

@@ -74,6 +74,7 @@ describe('protected, or why not', () => {
     [{ ...vm, level: 'none' as const }, hosts, 'active', false, 'level is none'],
     [{ ...vm, stoppedByPerson: true }, hosts, 'active', false, 'a person stopped it'],
     [{ ...vm, writtenByUring: true }, hosts, 'active', false, 'written by io_uring'],
+    [{ ...vm, runsTwice: 'run 1' }, hosts, 'active', false, 'two qemus may write'],
     [vm, hosts, 'disarmed', false, 'ha.mode is disarmed'],
     [vm, hosts, 'detect-only', false, 'ha.mode is detect-only'],
     [{ ...vm, host: undefined }, hosts, 'active', false, 'runs on no host'],

@@ -28,6 +28,8 @@ export interface VmFacts {
   stoppedByPerson: boolean;
   /** A disk of it is written by io_uring: it became so after it was protected. */
   writtenByUring: boolean;
+  /** Its open runs, named, where they are on more than one host. */
+  runsTwice?: string | undefined;
   /** Where its open run is; undefined: nowhere. */
   host: HostFacts | undefined;
 }
@@ -115,6 +117,8 @@ function protectionOf(
   const { host } = vm;
   const proofs = judged?.proofs ?? [];
   const no = (text: string): Protection => ({ protected: false, text, proofs });
+  // safety: two writers destroy its disks right now; no proof of tomorrow outweighs that.
+  if (vm.runsTwice !== undefined) return no(`two qemus may write to its disks: ${vm.runsTwice}`);
   if (vm.level === 'none') return no('its level is none');
   if (vm.stoppedByPerson) return no('a person stopped it');
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);

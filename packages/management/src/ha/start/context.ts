@@ -87,17 +87,24 @@ type Note = (facts: Record<string, unknown>) => void;
 /** What was under way is not wanted any more; the next attempt looks at what is true then. */
 export class HaCalledOff extends HaRefusal {}
 
+/** The step did not reach what it is for, although nothing was thrown: it is not shown as done. */
+type Fail = () => void;
+
 /** Runs `work` as a recorded sub-step: durable before it acts, with its time (F9, F10). */
 export async function recorded<T>(
   attempt: Pick<Attempt, 'deps' | 'task'>,
   name: string,
-  work: (note: Note) => Promise<T>,
+  work: (note: Note, fail: Fail) => Promise<T>,
 ): Promise<T> {
   const end: EndStep = await attempt.deps.tasks.beginStep(attempt.task, name);
   const detail: Record<string, unknown> = {};
+  let came: 'done' | 'failed' = 'done';
   try {
-    const result = await work((facts) => Object.assign(detail, facts));
-    await end('done', detail);
+    const result = await work(
+      (facts) => Object.assign(detail, facts),
+      () => void (came = 'failed'),
+    );
+    await end(came, detail);
     return result;
   } catch (error) {
     await end('failed', { ...detail, error: messageOf(error) });

@@ -88,6 +88,29 @@ describe('an HA start that succeeds', () => {
     expect(told.join('\n')).toMatch(/^placement \{"host":"h/m);
   });
 
+  test('D15: a fence without proof is a step that failed, with what each channel said', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.fence = () => {
+        throw new TransportError('timeout', 'no answer');
+      };
+    await world.start();
+    const fence = (await steps(world)).find(({ name }) => name.startsWith('fence run'));
+    expect(fence).toMatchObject({ result: 'failed' });
+    expect(Object.keys(JSON.parse(fence?.detailJson ?? ''))).toEqual(['peer', 'own-agent']);
+  });
+
+  test('D15: so is a start command that was refused', async () => {
+    const world = await withDeadHost();
+    for (const host of world.hosts)
+      host.start = () => {
+        throw new TransportError('timeout', 'no answer');
+      };
+    await world.start();
+    const start = (await steps(world)).find(({ name }) => name === 'start-command');
+    expect(start).toMatchObject({ result: 'failed' });
+  });
+
   test('F6: the siblings of the message are asked in its order, as a frozen copy', async () => {
     const world = await withDeadHost();
     const siblingHostUuids = [hostUuid(3), hostUuid(2)];

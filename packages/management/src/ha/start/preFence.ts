@@ -56,12 +56,13 @@ async function closeRun(attempt: Attempt, run: Run): Promise<Unproven | undefine
   await deps.fencing.began(run.hostUuid);
   const host = await deps.directory.find(run.hostUuid);
   const name = `fence run ${run.epoch} on ${host?.name ?? run.hostUuid}`;
-  const result = await recorded(attempt, name, async (note) => {
+  const result = await recorded(attempt, name, async (note, fail) => {
     const raced = await race(attempt, run, host?.clusterUuid ?? vm.clusterUuid);
     const stale = raced.said.find((result) => result.stale === true);
     // safety: F14: a newer run than the ledger knows of; nothing that is closed here would be it.
     if (stale !== undefined) throw new DomainError('STALE_EPOCH', stale.why);
     if (raced.proof === undefined) {
+      fail();
       note(Object.fromEntries(raced.said.map(({ channel, why }) => [channel, why])));
       if (raced.calledOff !== undefined) note({ calledOff: raced.calledOff });
       return { raced, stored: undefined };

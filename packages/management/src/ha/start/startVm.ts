@@ -87,9 +87,12 @@ async function startOn(attempt: Attempt, host: HostInfo): Promise<string | undef
     text: `run ${run.epoch} of VM ${vm.name} is started on ${host.name}`,
     facts: { epoch: run.epoch, digest: grant.digest },
   });
-  const failure = await recorded(attempt, 'start-command', async (note) => {
+  const failure = await recorded(attempt, 'start-command', async (note, fail) => {
     const failed = await send(attempt, host, grant);
-    if (failed !== undefined) note({ failed: failed.why });
+    if (failed !== undefined) {
+      note({ failed: failed.why });
+      fail();
+    }
     return failed;
   });
   if (failure === undefined) {

@@ -2,7 +2,10 @@ import { isoNow, type Clock, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { JudgerName, TaskState } from '../../store/schema.js';
 import type { Store } from '../../store/store.js';
+import { endAtRest, endAttempt, type AttemptEnd } from './ending.js';
 import { taskOf, type HaTask } from './task.js';
+
+export type { AttemptEnd } from './ending.js';
 
 export interface NewTask {
   vmUuid: string;
@@ -11,19 +14,6 @@ export interface NewTask {
   siblingHostUuids: readonly string[];
   softAvoidHostUuids: readonly string[];
   preferredHostUuid?: string | undefined;
-}
-
-export interface AttemptEnd {
-  state: TaskState;
-  success: boolean;
-  destinationHostUuid?: string | undefined;
-  failure?: string | undefined;
-  waysOut?: readonly string[];
-  /** Milliseconds until the next try; absent = none. */
-  retryInMs?: number | undefined;
-  /** The task is over. */
-  ended: boolean;
-  proofDigests: readonly string[];
 }
 
 /** HA tasks and their history, durable. */
@@ -41,6 +31,8 @@ export interface Tasks {
   setDestination(taskUuid: string, hostUuid: string): Promise<void>;
   /** Ends the attempt's history row, once, and moves the task on. */
   endAttempt(taskUuid: string, attempt: number, end: AttemptEnd): Promise<void>;
+  /** The same if no attempt is under way, in one transaction. @returns whether it was done. */
+  endAtRest(taskUuid: string, end: AttemptEnd): Promise<boolean>;
   /** Records the beginning of a step before it acts; resolves to how to end it (F10). */
   beginStep(task: Pick<HaTask, 'uuid' | 'attempt'>, name: string): Promise<EndStep>;
   /** It rests, and this is what for. */
@@ -77,15 +69,7 @@ export function makeTasks(tools: TaskTools): Tasks {
   const update = (taskUuid: string) => db.updateTable('haTasks').where('uuid', '=', taskUuid);
   return {
     find: (taskUuid) => findTask(tools, taskUuid),
-    openTaskOf: async (vmUuid) => {
-      const row = await db
-        .selectFrom('haTasks')
-        .selectAll()
-        .where('vmUuid', '=', vmUuid)
-        .where('endedAt', 'is', null)
-        .executeTakeFirst();
-      return row === undefined ? undefined : taskOf(row);
-    },
+    openTaskOf: (vmUuid) => openTaskOf(tools, vmUuid),
     open: async () => {
       const rows = await db
         .selectFrom('haTasks')
@@ -113,7 +97,9 @@ export function makeTasks(tools: TaskTools): Tasks {
     setDestination: async (taskUuid, hostUuid) => {
       await update(taskUuid).set({ destinationHostUuid: hostUuid }).execute();
     },
-    endAttempt: (taskUuid, attempt, end) => endAttempt(tools, { taskUuid, attempt, end }),
+    endAttempt: (taskUuid, attempt, end) =>
+      store.transaction((tx) => endAttempt(tx, clock, { taskUuid, attempt, end })),
+    endAtRest: (taskUuid, end) => store.transaction((tx) => endAtRest(tx, clock, { taskUuid, end })),
     beginStep: (task, name) => beginStep(tools, task, name),
     hold: async (taskUuid, waitsFor) => {
       await update(taskUuid)
@@ -137,6 +123,16 @@ async function findTask({ store }: TaskTools, taskUuid: string): Promise<HaTask 
     .selectFrom('haTasks')
     .selectAll()
     .where('uuid', '=', taskUuid)
+    .executeTakeFirst();
+  return row === undefined ? undefined : taskOf(row);
+}
+
+async function openTaskOf({ store }: TaskTools, vmUuid: string): Promise<HaTask | undefined> {
+  const row = await store.db
+    .selectFrom('haTasks')
+    .selectAll()
+    .where('vmUuid', '=', vmUuid)
+    .where('endedAt', 'is', null)
     .executeTakeFirst();
   return row === undefined ? undefined : taskOf(row);
 }
@@ -210,50 +206,6 @@ async function beginAttempt({ store, clock, random, owner }: TaskTools, taskUuid
       })
       .execute();
     return taskOf({ ...row, ...change });
-  });
-}
-
-async function endAttempt(
-  { store, clock }: TaskTools,
-  { taskUuid, attempt, end }: { taskUuid: string; attempt: number; end: AttemptEnd },
-): Promise<void> {
-  await store.transaction(async (tx) => {
-    const steps = await tx
-      .selectFrom('haTaskSteps')
-      .select(['name', 'result', 'durationMs'])
-      .where('taskUuid', '=', taskUuid)
-      .where('attempt', '=', attempt)
-      .orderBy('id')
-      .execute();
-    await tx
-      .updateTable('history')
-      .set({
-        endedAt: isoNow(clock),
-        success: end.success ? 1 : 0,
-        destinationHostUuid: end.destinationHostUuid ?? null,
-        failure: end.failure ?? null,
-        proofDigestsJson: JSON.stringify(end.proofDigests),
-        stepsJson: JSON.stringify(steps),
-      })
-      .where('taskUuid', '=', taskUuid)
-      .where('attempt', '=', attempt)
-      // Once: a row that has ended stays as it is.
-      .where('endedAt', 'is', null)
-      .execute();
-    const nextTryAt =
-      end.retryInMs === undefined ? null : new Date(clock.wallMs() + end.retryInMs).toISOString();
-    await tx
-      .updateTable('haTasks')
-      .set({
-        state: end.state,
-        waitsFor: end.failure ?? null,
-        waysOutJson: JSON.stringify(end.waysOut ?? []),
-        nextTryAt,
-        endedAt: end.ended ? isoNow(clock) : null,
-      })
-      .where('uuid', '=', taskUuid)
-      .where('endedAt', 'is', null)
-      .execute();
   });
 }
 
