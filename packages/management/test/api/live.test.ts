@@ -103,6 +103,27 @@ describe('lists go on where the page before ended', () => {
     expect(set.canBeFencedBy).not.toEqual([]);
   });
 
+  test('F34: no hook works, as far as is known, on a host whose agent is not connected', async () => {
+    const hooks = async (change: object) => {
+      await api.store.db.updateTable('hosts').set(change).where('name', '=', 'h1').execute();
+      const ask = { ...OPTIONS };
+      const viewer = api.as('viewer');
+      const shown = await viewer.send(requestOf(apiRoutes.showHost, { host: 'h1' }), ask);
+      const ready = readAnswer(
+        apiRoutes.readiness,
+        await viewer.send(requestOf(apiRoutes.readiness, {}), ask),
+      );
+      return [
+        readAnswer(apiRoutes.showHost, shown).hookWorking,
+        ready.hosts.find(({ name }) => name === 'h1')?.hookWorking,
+      ];
+    };
+    expect(await hooks({ hookWorking: 1 })).toEqual([true, true]);
+    expect(await hooks({ status: 'Disconnected' })).toEqual([null, null]);
+    expect(await hooks({ status: 'Connected', liveness: 'suspect' })).toEqual([null, null]);
+    expect(await hooks({ liveness: 'online', hookWorking: 0 })).toEqual([false, false]);
+  });
+
   test('events newest first, and with after oldest first', async () => {
     for (const n of [1, 2, 3, 4, 5]) await api.events.record({ kind: 'vm.stopped', text: `${n}` });
     const read = async (query: object): Promise<[string[], string | undefined]> => {

@@ -95,7 +95,10 @@ export class HostView {
   @IsInt() @Min(0) reconnectsEnded = required<number>();
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
-  /** libvirt there refuses starts by hand of protected VMs; null: it was never told. */
+  /**
+   * libvirt there refuses starts by hand of protected VMs; null: not known, as its agent was never
+   * heard of it or is not connected.
+   */
   @Nullable() @IsBoolean() hookWorking: boolean | null = null;
   /** Why it does not; empty if it does. */
   @Text(512) hookWhy = '';

@@ -104,7 +104,7 @@ function vmViewer(hosts: readonly HostFacts[], haOf: HaOf): (row: VmRow) => VmVi
     rules.set(row.clusterUuid, protection);
     const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
     const facts = {
-      ...{ level: row.level, hypervisor: row.hypervisor, host },
+      ...{ level: row.level, hypervisor: row.hypervisor, state: row.state, host },
       stoppedByPerson: row.stoppedByPerson === 1,
       writtenByUring: row.writtenByUring === 1,
     };

@@ -26,6 +26,8 @@ export interface VmFacts {
   level: HaLevel;
   hypervisor: string;
   stoppedByPerson: boolean;
+  /** As it is shown. */
+  state: string;
   /** A disk of it is written by io_uring: it became so after it was protected. */
   writtenByUring: boolean;
   /** Where its open run is; undefined: nowhere. */
@@ -116,7 +118,7 @@ function protectionOf(
   const proofs = judged?.proofs ?? [];
   const no = (text: string): Protection => ({ protected: false, text, proofs });
   if (vm.level === 'none') return no('its level is none');
-  if (vm.stoppedByPerson) return no('a person stopped it');
+  if (vm.stoppedByPerson) return no(whyStopped(vm));
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
   // F21a: no sibling could prove it dead, and a person should know before it matters.
   if (vm.writtenByUring)
@@ -133,6 +135,12 @@ function protectionOf(
   if (!judged.hasDestination) return no('no other host of its cluster could take it');
   const by = proofs.map((proof) => (proof === 'peer' ? 'peer (while its SSH answers)' : proof));
   return { protected: true, text: `if ${host.name} failed: ${by.join(', ')}`, proofs };
+}
+
+/** One that runs all the same is nobody's wish; an alarm tells more. */
+function whyStopped({ state }: VmFacts): string {
+  if (state === 'Stopped') return 'a person stopped it';
+  return `a person stopped it, but it is ${state}: HA leaves it alone until its host is seen`;
 }
 
 function whyNoHook({ name, hookWorking, hookWhy }: HostFacts): string {
