@@ -278,6 +278,14 @@ test('F29: rotate-key says which siblings let the old key in', async () => {
   expect(JSON.stringify(ended)).toContain('h3 lets the old one in');
 });
 
+test('confirm-dead of a host without open runs confirms nothing, and says so', async () => {
+  const nothing = async () => ({ hostUuid: host.uuid, vmUuids: [], expiresAt: AT });
+  const machine = await serve({ confirmHostDead: nothing });
+  const flags = ['--typed-name', 'h1', '--reason', 'it is off'];
+  const ended = await run(['host', 'confirm-dead', 'h1', ...flags], machine);
+  expect(ended.out).toEqual(['no run of a VM is open on h1: there was nothing to confirm']);
+});
+
 test('confirm-dead asks for name and reason', async () => {
   const asked: object[] = [];
   const machine = await serve({
