@@ -482,18 +482,33 @@ describe('power device', () => {
 
   test('powerOff: a trial during which another host falls silent names it, and proves nothing', async () => {
     const rig = await powered();
-    // By the wrong outlet another host, or by an outlet of both: one more than its own.
-    for (const both of [false, true]) {
+    // By the wrong outlet another host, or by an outlet of both: silent still, or back already.
+    for (const [both, backMs] of [
+      [false, 30_000],
+      [true, 60_000],
+      [true, 5_000],
+    ] as const) {
       let boots = 10;
       rig.power.switched = (to) => {
-        for (const agent of rig.agents.slice(both ? 0 : 1))
-          if (to === 'off') agent.powerOff();
-          else rig.clock.after(30_000, () => agent.boot(`boot-${(boots += 1)}`));
+        for (const [i, agent] of rig.agents.entries())
+          if (i === 0 && !both) continue;
+          else if (to === 'off') agent.powerOff();
+          else rig.clock.after(i === 0 ? 30_000 : backMs, () => agent.boot(`b-${(boots += 1)}`));
       };
       await expect(verify(rig)).rejects.toThrow(/; but h2 fell silent in that moment/);
       expect(await verifiedAt(rig)).toBeNull();
       await rig.clock.advance(120_000);
     }
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: while those of another host can not be read, none is taken for its own', async () => {
+    const rig = await powered();
+    await rig.store.db.updateTable('powerDevices').set({ parametersSealed: 'lost' }).execute();
+    const set = () => rig.hosts.inventory.setPowerLevels(hostUuid(2), [[device({ plug: 'h2' })]]);
+    await expect(set()).rejects.toThrow('take them away first: fenceline host power-clear h1');
+    await rig.hosts.inventory.setPowerLevels(h1, []);
+    await set();
     await rig.hosts.stop();
   });
 

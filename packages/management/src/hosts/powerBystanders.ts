@@ -1,16 +1,15 @@
 import type { Clock } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
+import type { SettingsSource } from '../settings/settings.js';
 import type { HostPresence } from './contracts.js';
 import type { Host } from './host.js';
 import type { HostRepository } from './repository.js';
-
-/** Heartbeats come every second or two; a host that is well is never silent for so long. */
-const SILENT_MS = 10_000;
 
 export interface BystanderDeps {
   clock: Clock;
   presence: HostPresence;
   repository: HostRepository;
+  settings: SettingsSource;
 }
 
 /**
@@ -18,20 +17,21 @@ export interface BystanderDeps {
  * @returns asked later: the names of those that are silent then, or run under a new boot.
  */
 export async function watchBystanders(
-  { clock, presence, repository }: BystanderDeps,
+  { clock, presence, repository, settings }: BystanderDeps,
   drilled: Host,
 ): Promise<() => string[]> {
-  const isWell = (uuid: string): boolean => {
+  // Not whether its stream is up: one that breaks and is opened again is no sign of lost power.
+  const isSilent = (uuid: string): boolean => {
     const lastMs = presence.lastSignOfLifeMs(uuid);
-    const heard = lastMs !== undefined && clock.monotonicMs() - lastMs < SILENT_MS;
-    return heard && presence.linkUp(uuid);
+    const limitMs = settings.current().ha.detect.silentAfterMs;
+    return lastMs === undefined || clock.monotonicMs() - lastMs >= limitMs;
   };
   const well = (await repository.list())
-    .filter(({ uuid }) => uuid !== drilled.uuid && isWell(uuid))
+    .filter(({ uuid }) => uuid !== drilled.uuid && presence.linkUp(uuid) && !isSilent(uuid))
     .map(({ uuid, name }) => ({ uuid, name, bootId: presence.bootId(uuid) }));
   return () =>
     well
-      .filter(({ uuid, bootId }) => !isWell(uuid) || presence.bootId(uuid) !== bootId)
+      .filter(({ uuid, bootId }) => isSilent(uuid) || presence.bootId(uuid) !== bootId)
       .map(({ name }) => name);
 }
 
