@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { ConfigError, loadConfig } from '@fenceline/common';
 import { AgentConfig, relationProblems } from './config.js';
@@ -59,4 +61,11 @@ test('F27: the door: its port is not that of the agent, and its address no name'
   );
   expect(problems('fenceDoor: {listen: localhost}').join()).toContain('fenceDoor.listen');
   expect(problems('fenceDoor: {port: 65536}').join()).toContain('fenceDoor.port');
+});
+
+test('the example in docs/OPERATIONS.md is one that is accepted', () => {
+  const page = readFileSync(path.join(import.meta.dirname, '../../../docs/OPERATIONS.md'), 'utf8');
+  const example = /```yaml\n(# \/etc\/fenceline\/agent\.yaml[^]*?)```/.exec(page)?.[1] ?? '';
+  expect(example).not.toBe('');
+  expect(load(example)).toMatchObject({ agent: { listen: ['192.0.2.11'] } });
 });

@@ -245,7 +245,8 @@ test('F30: set-login reads secrets from files, and shows none of them', async ()
       return Object.assign({}, host, { login: request.kind });
     },
   });
-  const files = { '/run/pw': 'hunter2 \nmore\n', '/run/key': 'KEY\nKEY\n', '/run/phrase': 'p\n' };
+  const secret = '-----BEGIN OPENSSH PRIVATE KEY-----\nKEY\n-----END OPENSSH PRIVATE KEY-----\n';
+  const files = { '/run/pw': 'hunter2 \nmore\n', '/run/key': secret, '/run/phrase': 'p\n' };
   const run1 = (...flags: string[]) =>
     run(['host', 'set-login', 'h1', ...flags], { ...machine, files });
   const shown = await run1('--password-file', '/run/pw');
@@ -254,15 +255,18 @@ test('F30: set-login reads secrets from files, and shows none of them', async ()
   await run1('--key-file', '/run/key', '--passphrase-file', '/run/phrase');
   expect(asked).toEqual([
     { host: 'h1', kind: 'password', secret: 'hunter2 ' },
-    { host: 'h1', kind: 'privateKey', secret: 'KEY\nKEY\n', passphrase: 'p' },
+    { host: 'h1', kind: 'privateKey', secret, passphrase: 'p' },
   ]);
-  for (const flags of [
-    [],
-    ['--password-file', '/run/pw', '--key-file', '/run/key'],
-    ['--password-file', '/run/pw', '--passphrase-file', '/run/phrase'],
-    ['--password-file', '/no'],
-  ])
-    expect((await run1(...flags)).code).toBe(2);
+  for (const [flags, said] of [
+    [[], 'one of --password-file and --key-file is needed'],
+    [['--password-file', '/run/pw', '--key-file', '/run/key'], 'not both'],
+    [['--password-file', '/run/pw', '--passphrase-file', '/run/phrase'], 'goes with --key-file'],
+    [['--password-file', '/no'], "can't read /no"],
+    [['--key-file', '/run/phrase'], '--key-file: /run/phrase holds no private key'],
+  ] as const) {
+    const ended = await run1(...flags);
+    expect([ended.code, ended.err.join('\n')]).toEqual([2, expect.stringContaining(said)]);
+  }
   expect(asked).toHaveLength(2);
 });
 
@@ -272,6 +276,14 @@ test('F29: rotate-key says which siblings let the old key in', async () => {
   const ended = await run(['host', 'rotate-key', 'h1', '--force'], machine);
   expect(ended).toMatchObject({ code: 0 });
   expect(JSON.stringify(ended)).toContain('h3 lets the old one in');
+});
+
+test('confirm-dead of a host without open runs confirms nothing, and says so', async () => {
+  const nothing = async () => ({ hostUuid: host.uuid, vmUuids: [], expiresAt: AT });
+  const machine = await serve({ confirmHostDead: nothing });
+  const flags = ['--typed-name', 'h1', '--reason', 'it is off'];
+  const ended = await run(['host', 'confirm-dead', 'h1', ...flags], machine);
+  expect(ended.out).toEqual(['no run of a VM is open on h1: there was nothing to confirm']);
 });
 
 test('confirm-dead asks for name and reason', async () => {
@@ -305,6 +317,16 @@ test('power-verify tells that it switches only if there is something to switch',
   expect(ended.err.join('\n')).not.toContain('switching');
 });
 
+test('power-verify of a level that there is not switches nothing, and does not say so', async () => {
+  const refusal = new DomainError('NOT_FOUND', 'level: h1 has no power level 7');
+  const machine = await serve({
+    showHost: async () => host,
+    verifyHostPower: () => Promise.reject(refusal),
+  });
+  const ended = await run(['host', 'power-verify', 'h1', '--level', '7'], machine);
+  expect(ended).toMatchObject({ code: 1, err: [expect.stringContaining('no power level 7')] });
+});
+
 describe('power-set', () => {
   const files = {
     'h1.yaml': [
@@ -315,6 +337,11 @@ describe('power-set', () => {
       '      - { agent: fence_apc, parameters: { plug: "2" } }',
     ].join('\n'),
     'bad.yaml': 'levels: [{ devices: [{ agent: fence_x, parameters: { plug: hunter2, n: 7 } }] }]',
+    'unquoted.yaml':
+      'levels: [{ devices: [{ agent: x, parameters: { lanplus: true, a: hunter2 } }] }]',
+    'agnt.yaml':
+      'levels: [{ devices: [{ agnt: hunter2, agent: x, parametrs: {}, parameters: {} }] }]',
+    'beside.yaml': 'levels: [{ devices: [{ agent: x, ip: hunter2, parameters: {} }], devcies: 1 }]',
     'none.yaml': 'levels: []',
     'typo.yaml': 'level: []',
   };
@@ -355,6 +382,12 @@ describe('power-set', () => {
 
   test.each([
     [['--file', 'bad.yaml'], 'levels.0.devices.0.parameters: '],
+    [['--file', 'bad.yaml'], 'n must be a text: quote its value, as in n: "1"'],
+    [['--file', 'unquoted.yaml'], 'lanplus must be a text: quote its value'],
+    [['--file', 'agnt.yaml'], 'levels.0.devices.0.agnt: unknown setting'],
+    [['--file', 'agnt.yaml'], 'levels.0.devices.0.parametrs: unknown setting'],
+    [['--file', 'beside.yaml'], 'levels.0.devices.0.ip: unknown setting'],
+    [['--file', 'beside.yaml'], 'levels.0.devcies: unknown setting'],
     [['--file', 'none.yaml'], 'has no levels'],
     [['--file', 'typo.yaml'], 'level: unknown setting'],
     [['--file', 'absent.yaml'], "can't read absent.yaml"],

@@ -61,7 +61,7 @@ describe('exit codes of --verify', () => {
   test('an anchor that the chain does not pass through: 3', async () => {
     const ask = (digest: string) =>
       run(['task', 'proof', '--verify', 'f', '--anchor', digest], offline({ f: text }));
-    const anchored = await ask(bundle.start?.digest ?? '');
+    const anchored = await ask((bundle.start?.digest ?? '').toUpperCase());
     expect([anchored.code, anchored.out.join('\n')]).toEqual([
       0,
       expect.not.stringContaining('not shown'),
@@ -74,6 +74,16 @@ describe('exit codes of --verify', () => {
     [['task', 'proof', '--verify', 'absent'], "can't read absent"],
     [['task', 'proof'], 'which task?'],
     [['task', 'proof', taskUuid, '--anchor', '00'], '--verify, which is missing'],
+    ...['49b7e3ad45e6', '3f1c…', '', 'g'.repeat(64), '0'.repeat(65)].map(
+      (anchor): [string[], string] => [
+        ['task', 'proof', '--verify', 'f', '--anchor', anchor],
+        '--anchor must be a whole digest, 64 hex digits: tables show only its first 12',
+      ],
+    ),
+    [
+      ['task', 'proof', taskUuid, '--verify', '--anchor', '49b7e3ad45e6'],
+      '--anchor must be a whole digest',
+    ],
     [['task', 'proof', taskUuid, '--verify', 'f'], 'leave out the task'],
     [['task', 'proof', taskUuid, '--out', '/readonly/f'], "can't write /readonly/f (EROFS)"],
   ])('wrong usage is 2: %j', async (argv, said) => {

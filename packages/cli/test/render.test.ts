@@ -1,11 +1,12 @@
+import type { VmView } from '@fenceline/protocol';
 import { describe, expect, test } from '@jest/globals';
 import { parametersOf } from '../src/commands/powerParameters.js';
 import { readinessLines, statusLines } from '../src/render/status.js';
 import { taskLines } from '../src/render/tasks.js';
-import { ansiPaint, cell, clean, plainPaint, table } from '../src/render/text.js';
+import { ansiPaint, cell, clean, plainPaint, table, type Tone } from '../src/render/text.js';
 import { duration, relative } from '../src/render/time.js';
-import { camel, kebab } from '../src/render/words.js';
-import { AT, but, status, story, taskUuid } from './views.js';
+import { camel, kebab, protectedCell } from '../src/render/words.js';
+import { AT, but, status, story, taskUuid, vm } from './views.js';
 
 test('status: alarms first, then what is open, then hosts and VMs with why', () => {
   expect(statusLines(status, plainPaint)).toEqual([
@@ -123,6 +124,16 @@ describe('a task of many attempts', () => {
       '  and 1 attempt before these: --all',
     );
   });
+});
+
+test.each<[Partial<VmView>, Tone]>([
+  [{ stoppedByPerson: true, state: 'Stopped' }, 'dim'],
+  [{ stoppedByPerson: true, state: 'Running' }, 'bad'],
+  [{ level: 'none', state: 'Running' }, 'dim'],
+  [{ state: 'Running' }, 'bad'],
+])('D9: a VM that a person stopped is calm only while it rests: %j', (changes, tone) => {
+  const of = { protected: false, protection: 'why' };
+  expect(protectedCell(but(vm, { ...of, ...changes }))).toEqual(cell('no: why', tone));
 });
 
 test('colours are put on after the width was found', () => {

@@ -49,12 +49,16 @@ export function loadConfig<T extends object>(
   const template = new type() as Tree;
   const tree = parseYaml(sources);
   const fromEnvironment = applyEnvironment(tree, template, sources.environment);
-  const unknown = [...unknownKeys(tree, template, ''), ...fromEnvironment.problems];
   merge(tree, (sources.flags ?? {}) as Tree);
   dropEmptySections(tree, template);
   const { body, problems } = check(type, tree, sources.source);
   for (const [path] of leaves((sources.flags ?? {}) as Tree, []))
     fromEnvironment.names.delete(path.join('.'));
+  const unknown = [
+    ...unknownKeys(tree, template, ''),
+    ...unknownInLists(tree, body as Tree, ''),
+    ...fromEnvironment.problems,
+  ];
   const named = problems.map((problem) => withVariable(problem, fromEnvironment.names));
   const all = [...unknown, ...named, ...(problems.length > 0 ? [] : relations(body))];
   const ofFile = all.some((problem) => !problem.startsWith('FENCELINE_'));
@@ -96,6 +100,23 @@ function unknownKeys(tree: Tree, template: Tree, path: string): string[] {
     if (!Object.hasOwn(template, key)) return [`${here}: unknown setting`];
     const inner = template[key];
     return isTree(value) && isSection(inner) ? unknownKeys(value, inner, here) : [];
+  });
+}
+
+/** The same for the items of lists, whose classes only what was read of them knows. */
+function unknownInLists(tree: Tree, read: Tree, path: string): string[] {
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const here = path === '' ? printableKey(key) : `${path}.${printableKey(key)}`;
+    const inner = read[key];
+    if (isTree(value) && isSection(inner)) return unknownInLists(value, inner, here);
+    if (!Array.isArray(value) || !Array.isArray(inner)) return [];
+    return value.flatMap((item: unknown, i) => {
+      const one: unknown = inner[i];
+      if (!isTree(item) || !isSection(one)) return [];
+      const sample = new (one.constructor as BodyClass<Tree>)();
+      const at = `${here}.${i}`;
+      return [...unknownKeys(item, sample, at), ...unknownInLists(item, one, at)];
+    });
   });
 }
 

@@ -7,6 +7,7 @@ export * from './failure.js';
 export * from './flow.js';
 export * from './lineBuffer.js';
 export * from './logger.js';
+export * from './near.js';
 export * from './queue.js';
 export * from './random.js';
 export * from './releases.js';

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { ConfigError } from '@fenceline/common';
 import { describe, expect, test } from '@jest/globals';
 import { loadServerConfig, type ServerConfig } from './config.js';
@@ -70,4 +72,11 @@ describe('what is wrong is told, all at once', () => {
     expect({ why, problems }).toEqual({ why, problems: expect.anything() });
     for (const part of expected) expect(problems.join('\n')).toContain(part);
   });
+});
+
+test('the example in docs/OPERATIONS.md is one that is accepted', () => {
+  const page = readFileSync(path.join(import.meta.dirname, '../../../docs/OPERATIONS.md'), 'utf8');
+  const example = /```yaml\n(# \/etc\/fenceline\/server\.yaml[^]*?)```/.exec(page)?.[1] ?? '';
+  expect(example).not.toBe('');
+  expect(load(example)).toMatchObject({ server: { address: '192.0.2.2' } });
 });

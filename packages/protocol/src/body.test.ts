@@ -100,6 +100,20 @@ describe('parseBody', () => {
     expect(error.message).toContain(`vms.0.${field}: `);
   });
 
+  test('what is no number or no list has one sentence, with the whole range, and no class of ours', () => {
+    const bad = { ...fence, sshTimeoutSec: 'abc', targetAddresses: 'h1' };
+    expect(
+      refusal(() => parseBody(FenceVmFromPeerCmd, bad))
+        .message.split('; ')
+        .sort(),
+    ).toEqual([
+      'sshTimeoutSec: sshTimeoutSec must be a whole number from 1 to 300',
+      'targetAddresses: targetAddresses must be a list',
+    ]);
+    for (const body of [bad, null, [], { constructor: 'x' }])
+      expect(refusal(() => parseBody(FenceVmFromPeerCmd, body)).message).not.toContain('Cmd');
+  });
+
   test('the message never repeats a value: it may be secret', () => {
     const canary = 'hunter2-canary';
     const bad = {

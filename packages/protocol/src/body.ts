@@ -12,8 +12,7 @@ export type BodyClass<T extends object> = new () => T;
  */
 export function parseBody<T extends object>(type: BodyClass<T>, json: unknown): T {
   const { body, problems } = checkBody(type, json);
-  if (problems.length > 0)
-    throw new DomainError('BAD_INPUT', `invalid ${type.name}: ${problems.slice(0, 20).join('; ')}`);
+  if (problems.length > 0) throw new DomainError('BAD_INPUT', problems.slice(0, 20).join('; '));
   return body;
 }
 
@@ -26,7 +25,7 @@ export function checkBody<T extends object>(
   json: unknown,
 ): { body: T; problems: string[] } {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new DomainError('BAD_INPUT', `the body must be a JSON object (${type.name})`);
+    throw new DomainError('BAD_INPUT', 'the body must be a JSON object');
   const body = instantiate(type, json);
   return { body, problems: problemsOf(body) };
 }
@@ -36,7 +35,7 @@ function instantiate<T extends object>(type: BodyClass<T>, json: object): T {
     return plainToInstance(type, json, { exposeDefaultValues: true, exposeUnsetFields: false });
   } catch {
     // A field named `constructor`, or nesting without end: hostile input, no defect of ours.
-    throw new DomainError('BAD_INPUT', `the body can't be read as a ${type.name}`);
+    throw new DomainError('BAD_INPUT', "the body can't be read");
   }
 }
 
@@ -52,9 +51,25 @@ export function problemsOf(instance: object): string[] {
 
 function describe(error: ValidationError, path: string): string[] {
   const here = path === '' ? error.property : `${path}.${error.property}`;
-  const own = Object.values(error.constraints ?? {}).map((rule) => `${here}: ${rule}`);
+  const own = sentences(error).map((rule) => `${here}: ${rule}`);
   const nested = (error.children ?? []).flatMap((child) => describe(child, here));
   return [...own, ...nested];
+}
+
+/** What is no number at all breaks each bound, and each would tell its own half of the range. */
+function sentences({ property, constraints = {} }: ValidationError): string[] {
+  const { isInt, isArray, min, max, ...rest } = constraints;
+  if (isArray !== undefined) return [`${property} must be a list`];
+  if (isInt === undefined) return Object.values(constraints);
+  const [from, to] = [boundOf(min), boundOf(max)];
+  const range = `${from === undefined ? '' : ` from ${from}`}${to === undefined ? '' : ` to ${to}`}`;
+  const each = isInt.startsWith('each value in ') ? 'each value in ' : '';
+  return [`${each}${property} must be a whole number${range}`, ...Object.values(rest)];
+}
+
+/** The number at the end of the rule's own message. */
+function boundOf(message: string | undefined): string | undefined {
+  return message === undefined ? undefined : /\S+$/.exec(message)?.[0];
 }
 
 /** What every answer has in common: `success` must be present and true to count as success. */

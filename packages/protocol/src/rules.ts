@@ -133,15 +133,27 @@ export const BooleanInQuery = (): PropertyRule =>
     ),
   );
 
-/** A rule of our own; `message` names the property and what must hold, never the value. */
+/**
+ * A rule of our own; `message` names the property and what must hold, never the value: one that is
+ * made of the value may name fields in it.
+ */
 export function rule(
   name: string,
-  message: string,
+  message: string | ((value: unknown) => string),
   { holds, each = false }: { holds: (value: unknown) => boolean; each?: boolean },
 ): PropertyRule {
   return applyDecorators(
     ValidateBy(
-      { name, validator: { validate: holds, defaultMessage: buildMessage(() => message) } },
+      {
+        name,
+        validator: {
+          validate: holds,
+          defaultMessage: (about) =>
+            typeof message === 'string'
+              ? buildMessage(() => message)(about)
+              : message(about?.value),
+        },
+      },
       { each },
     ),
   );

@@ -186,7 +186,9 @@ async function confirmDead(
   const request = { host, typedName, reason };
   const confirmed = await session.api.confirmHostDead(request, session.call);
   session.show(confirmed, ({ vmUuids, expiresAt }) => [
-    `${host} counts as dead until ${shortTime(expiresAt)} UTC, for ${vmUuids.length} VMs`,
+    vmUuids.length === 0
+      ? `no run of a VM is open on ${host}: there was nothing to confirm`
+      : `${host} counts as dead until ${shortTime(expiresAt)} UTC, for ${vmUuids.length} VMs`,
   ]);
 }
 

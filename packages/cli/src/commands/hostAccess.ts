@@ -1,4 +1,4 @@
-import type { HostView, SetLoginRequest } from '@fenceline/protocol';
+import { isPrivateKey, type HostView, type SetLoginRequest } from '@fenceline/protocol';
 import { UsageError } from '../failure.js';
 import { given } from '../flags.js';
 import { hostLines } from '../render/hosts.js';
@@ -65,7 +65,9 @@ function loginOf(session: Session, flags: LoginFlags): Omit<SetLoginRequest, 'ho
   const { passwordFile, keyFile, passphraseFile } = flags;
   const firstLine = (flag: string, file: string): string =>
     readSecret(session, flag, file).split(/\r?\n/)[0] ?? '';
-  if ((passwordFile === undefined) === (keyFile === undefined))
+  if (passwordFile !== undefined && keyFile !== undefined)
+    throw new UsageError('give --password-file or --key-file, not both: a host has one login');
+  if (passwordFile === undefined && keyFile === undefined)
     throw new UsageError('one of --password-file and --key-file is needed');
   if (passwordFile !== undefined) {
     if (passphraseFile !== undefined)
@@ -73,6 +75,10 @@ function loginOf(session: Session, flags: LoginFlags): Omit<SetLoginRequest, 'ho
     return { kind: 'password', secret: firstLine('--password-file', passwordFile) };
   }
   const secret = readSecret(session, '--key-file', keyFile ?? '');
+  if (!isPrivateKey(secret))
+    throw new UsageError(
+      `--key-file: ${keyFile} holds no private key (-----BEGIN … PRIVATE KEY-----)`,
+    );
   return {
     kind: 'privateKey',
     secret,

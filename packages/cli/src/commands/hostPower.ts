@@ -105,8 +105,10 @@ async function verifyPower(
 ): Promise<void> {
   const host = word(words);
   const level = wholeNumber('--level', flags.level);
-  const { powerDevice } = await session.api.showHost({ host }, session.call);
-  if (powerDevice !== null)
+  const { powerDevice, powerLevels } = await session.api.showHost({ host }, session.call);
+  // What is refused anyway switches nothing.
+  const isThere = level === undefined || powerLevels.some((one) => one.level === level);
+  if (powerDevice !== null && isThere)
     session.progress(`switching ${host} off and on; this takes up to a few minutes`);
   const request = { host, ...given({ level, reason: flags.reason }) };
   const options = { ...session.call, deadlineMs: POWER_LIMIT_MS };

@@ -8,7 +8,7 @@ import { word, type Add } from './command.js';
 interface ProofFlags {
   out?: string;
   verify?: string | true;
-  anchor?: string;
+  anchor?: string | undefined;
 }
 
 /** @param taskOf the task that a word means: its uuid, the beginning of it, or a VM. */
@@ -29,7 +29,8 @@ export function addProofCommand(
       const [ref] = words;
       if (flags.anchor !== undefined && flags.verify === undefined)
         throw new UsageError('--anchor is checked by --verify, which is missing');
-      if (typeof flags.verify === 'string') return verifyFile(session, words, flags);
+      const anchor = wholeDigest(flags.anchor);
+      if (typeof flags.verify === 'string') return verifyFile(session, words, { ...flags, anchor });
       if (ref === undefined) throw new UsageError('which task? See: fenceline task list');
       const taskUuid = await taskOf(session, word(words));
       if (flags.out === undefined && flags.verify === undefined) {
@@ -42,9 +43,18 @@ export function addProofCommand(
         write(session, flags.out, `${canonicalJson(bundle)}\n`);
         session.progress(`written to ${flags.out}`);
       }
-      if (flags.verify === true) tellVerified(session, bundle, flags.anchor);
+      if (flags.verify === true) tellVerified(session, bundle, anchor);
     },
   });
+}
+
+/** @throws UsageError: a short one, as tables show it, would call a valid bundle "not valid". */
+function wholeDigest(anchor: string | undefined): string | undefined {
+  if (anchor === undefined || /^[0-9a-f]{64}$/i.test(anchor)) return anchor?.toLowerCase();
+  throw new UsageError(
+    '--anchor must be a whole digest, 64 hex digits: tables show only its first 12; ' +
+      'see the last line of --verify, or events --kind ha.start.sent with --json',
+  );
 }
 
 function verifyFile(session: Session, [task]: string[], { verify, anchor, out }: ProofFlags): void {

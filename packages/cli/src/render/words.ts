@@ -37,7 +37,8 @@ export function vmStateCell({ state }: VmView): Cell {
 export function protectedCell(vm: VmView): Cell {
   const proofs = vm.proofs.map((proof) => (proof === 'peer' ? 'peer while SSH answers' : proof));
   if (vm.protected) return cell(`yes (${proofs.join(', ')})`, 'good');
-  const wanted = vm.level !== 'none' && !vm.stoppedByPerson;
+  const rests = vm.stoppedByPerson && vm.state === 'Stopped';
+  const wanted = vm.level !== 'none' && !rests;
   return cell(`no: ${vm.protection}`, wanted ? 'bad' : 'dim');
 }
 

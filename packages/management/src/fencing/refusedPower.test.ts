@@ -7,8 +7,12 @@ import { dropRefusedPower } from './refusedPower.js';
 test('powerOff: a stored device whose set-up is not allowed any more proves nothing, with an alarm', async () => {
   const rig = await makeRig(2);
   const [h1, h2] = [hostUuid(1), hostUuid(2)];
-  const device = { agent: 'fence_virsh', parametersJson: new Secret('{"plug":"a"}') };
-  for (const host of [h1, h2]) await rig.hosts.inventory.setPowerLevels(host, [[device]]);
+  const device = (plug: string) => ({
+    agent: 'fence_virsh',
+    parametersJson: new Secret(JSON.stringify({ plug })),
+  });
+  await rig.hosts.inventory.setPowerLevels(h1, [[device('a')]]);
+  await rig.hosts.inventory.setPowerLevels(h2, [[device('b')]]);
   const verifiedAt = '2026-01-01T00:00:00.000Z';
   await rig.store.db.updateTable('powerDevices').set({ verifiedAt }).execute();
   await rig.store.db

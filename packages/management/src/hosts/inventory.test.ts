@@ -451,6 +451,77 @@ describe('power device', () => {
     await rig.hosts.stop();
   });
 
+  test('powerOff: an outlet of another host is refused by its name, in each spelling', async () => {
+    const rig = await powered();
+    const own = device({ port: 'H1', username: 'x', password: 'canary-other' });
+    const said =
+      'this outlet (fence_test) is a power device of host h1 already; switched off, it would cut h1';
+    const set = rig.hosts.inventory.setPowerLevels(hostUuid(2), [[device({ plug: 'h2' })], [own]]);
+    await expect(set).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: `levels.1.devices.0: ${said}`,
+      facts: { hostUuid: h1 },
+    });
+
+    const added = rig.hosts.inventory.add(newHost(9, { powerDevice: own }));
+    await expect(added).rejects.toThrow(said);
+    expect((await rig.hosts.inventory.list()).map((host) => host.name)).toEqual(['h1', 'h2']);
+    expect(await rig.hosts.inventory.powerLevels(hostUuid(2))).toEqual([]);
+    // Its own it may have anew.
+    await rig.hosts.inventory.setPowerLevels(h1, [[own]]);
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: two hosts that ask for one outlet at a time: one gets it', async () => {
+    const rig = await makeRig(2);
+    const set = (n: number) => rig.hosts.inventory.setPowerLevels(hostUuid(n), [[device()]]);
+    const ended = await Promise.allSettled([set(1), set(2)]);
+    expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a trial during which another host falls silent names it, and proves nothing', async () => {
+    const rig = await powered();
+    // By the wrong outlet another host, or by an outlet of both: silent still, or back already.
+    for (const [both, backMs] of [
+      [false, 30_000],
+      [true, 60_000],
+      [true, 5_000],
+    ] as const) {
+      let boots = 10;
+      rig.power.switched = (to) => {
+        for (const [i, agent] of rig.agents.entries())
+          if (i === 0 && !both) continue;
+          else if (to === 'off') agent.powerOff();
+          else rig.clock.after(i === 0 ? 30_000 : backMs, () => agent.boot(`b-${(boots += 1)}`));
+      };
+      await expect(verify(rig)).rejects.toThrow(/; but h2 fell silent in that moment/);
+      expect(await verifiedAt(rig)).toBeNull();
+      await rig.clock.advance(120_000);
+    }
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: while those of another host can not be read, none is taken for its own', async () => {
+    const rig = await powered();
+    await rig.store.db.updateTable('powerDevices').set({ parametersSealed: 'lost' }).execute();
+    const set = () => rig.hosts.inventory.setPowerLevels(hostUuid(2), [[device({ plug: 'h2' })]]);
+    await expect(set()).rejects.toThrow('take them away first: fenceline host power-clear h1');
+    await rig.hosts.inventory.setPowerLevels(h1, []);
+    await set();
+    await rig.hosts.stop();
+  });
+
+  test('powerOff: a stored outlet of two hosts is not tried', async () => {
+    const rig = await powered();
+    await rig.hosts.inventory.setPowerLevels(hostUuid(2), [[device({ plug: 'h2' })]]);
+    const parametersSealed = '{"plug":"h1"}';
+    await rig.store.db.updateTable('powerDevices').set({ parametersSealed }).execute();
+    await expect(verify(rig)).rejects.toThrow('is a power device of host h2 already');
+    expect(rig.power.calls).toEqual([]);
+    await rig.hosts.stop();
+  });
+
   test('F28: parameters never show in errors, events, rows that people read, or the log', async () => {
     const { log, lines } = recordingLogger();
     const rig = await makeRig(1, { world: await makeWorld(log) });

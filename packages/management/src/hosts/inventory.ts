@@ -34,7 +34,7 @@ export interface HostInventory {
   /**
    * Stores the host (Enabled, Disconnected) and begins to connect it; resolves when the row is
    * durable. How the connect ended is told by status and events.
-   * @throws DomainError BAD_INPUT, NOT_FOUND (cluster), CONFLICT (name, address or uuid is taken).
+   * @throws DomainError BAD_INPUT, NOT_FOUND (cluster), CONFLICT (name, address, uuid or outlet is taken).
    */
   add(host: NewHost): Promise<{ hostUuid: string }>;
   list(filter?: { clusterUuid?: string }): Promise<Host[]>;
@@ -50,7 +50,8 @@ export interface HostInventory {
   /**
    * Replaces the host's power devices: levels in the order in which they are tried, the devices of
    * one of which must all be off together; none at all takes them away. They prove nothing until
-   * they are verified. @throws DomainError BAD_INPUT naming level and device, never a value.
+   * they are verified. @throws DomainError BAD_INPUT naming level and device, never a value; CONFLICT
+   * naming the host that has one of these outlets already.
    */
   setPowerLevels(hostUuid: string, levels: readonly (readonly NewPowerDevice[])[]): Promise<void>;
   powerLevels(hostUuid: string): Promise<readonly PowerLevel[]>;
@@ -104,18 +105,7 @@ export function makeInventory(deps: InventoryDeps): HostInventory {
     },
     changeState,
     remove: (hostUuid) => remove(deps, hostUuid),
-    async setPowerLevels(hostUuid, levels) {
-      const { name } = await repository.get(hostUuid);
-      const checked = checkedLevels(levels);
-      await inventory.setPowerLevels(hostUuid, checked);
-      const devices = checked.flat().length;
-      const text =
-        devices === 0
-          ? `host ${name} has no power device any more`
-          : `host ${name} got ${devices} power device(s) in ${checked.length} level(s); not verified`;
-      const facts = { levels: checked.length, devices };
-      await deps.events.record({ kind: 'host.powerSet', hostUuid, text, facts });
-    },
+    setPowerLevels: (hostUuid, levels) => setPowerLevels(deps, hostUuid, levels),
     powerLevels: (hostUuid) => inventory.powerLevels(hostUuid),
     verifyPower: deps.verifyPower,
     rotateKey: deps.rotateKey,
@@ -125,6 +115,27 @@ export function makeInventory(deps: InventoryDeps): HostInventory {
     },
     removeLogin: (hostUuid) => deps.logins.remove(hostUuid),
   };
+}
+
+async function setPowerLevels(
+  { store, repository, inventory, events }: InventoryDeps,
+  hostUuid: string,
+  levels: readonly (readonly NewPowerDevice[])[],
+): Promise<void> {
+  const { name } = await repository.get(hostUuid);
+  const checked = checkedLevels(levels);
+  // One transaction: of two hosts that name one outlet at a time only one gets it.
+  await store.transaction(async (tx) => {
+    await inventory.refuseForeignOutlets(hostUuid, checked, tx);
+    await inventory.setPowerLevels(hostUuid, checked, tx);
+  });
+  const devices = checked.flat().length;
+  const text =
+    devices === 0
+      ? `host ${name} has no power device any more`
+      : `host ${name} got ${devices} power device(s) in ${checked.length} level(s); not verified`;
+  const facts = { levels: checked.length, devices };
+  await events.record({ kind: 'host.powerSet', hostUuid, text, facts });
 }
 
 async function add(deps: InventoryDeps, asked: NewHost): Promise<{ hostUuid: string }> {
@@ -137,7 +148,10 @@ async function add(deps: InventoryDeps, asked: NewHost): Promise<{ hostUuid: str
     await inventory.cluster(host.clusterUuid, tx);
     await refuseTaken(deps, host, tx);
     await repository.insert(host, tx);
-    if (config !== undefined) await inventory.setPowerLevels(hostUuid, [[config]], tx);
+    if (config !== undefined) {
+      await inventory.refuseForeignOutlets(hostUuid, [[config]], tx);
+      await inventory.setPowerLevels(hostUuid, [[config]], tx);
+    }
     const text = `host ${host.name} (${host.addresses.join(', ')}) was added`;
     await events.record({ kind: 'host.added', hostUuid, text }, tx);
   });

@@ -4,6 +4,7 @@ import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
 import { powerLevelsOf, type PowerLevel } from '../fencing/powerTopology.js';
 import type { ClustersTable } from '../store/schema.js';
 import type { Queryable, Store } from '../store/store.js';
+import { refuseForeignOutlets } from './foreignOutlets.js';
 import type { LoginVault } from './hostLogins.js';
 
 /** The devices of one level of a host, in order. */
@@ -23,6 +24,12 @@ export interface InventoryRepository {
   powerLevels(hostUuid: string): Promise<PowerLevel[]>;
   /** Replaces all power devices of the host; new ones are not verified. */
   setPowerLevels(hostUuid: string, levels: readonly NewPowerLevel[], on?: Queryable): Promise<void>;
+  /** @throws DomainError CONFLICT naming the host that has one of these outlets already. */
+  refuseForeignOutlets(
+    hostUuid: string,
+    levels: readonly NewPowerLevel[],
+    on?: Queryable,
+  ): Promise<void>;
   /**
    * Marks devices as proven, if they are still those that were tried.
    * @throws DomainError CONFLICT if one was replaced meanwhile.
@@ -67,6 +74,8 @@ export function makeInventoryRepository(
       };
       await (on === undefined ? store.transaction(replace) : replace(on));
     },
+    refuseForeignOutlets: (hostUuid, levels, on = store.db) =>
+      refuseForeignOutlets({ on, vault }, hostUuid, levels),
     setVerified: (deviceUuids, verifiedAt) =>
       store.transaction(async (tx) => {
         const { numUpdatedRows } = await tx
@@ -86,15 +95,18 @@ export function makeInventoryRepository(
         .orderBy('vmUuid')
         .execute(),
     unusedWords: (hostUuid, on = store.db) => unusedWords(on, hostUuid),
-    knownRuns: (hostUuid) =>
-      store.db
-        .selectFrom('runs')
-        .select(['vmUuid', (eb) => eb.fn.max('epoch').as('epoch')])
-        .where('hostUuid', '=', hostUuid)
-        .groupBy('vmUuid')
-        .orderBy('vmUuid')
-        .execute(),
+    knownRuns: (hostUuid) => knownRuns(store, hostUuid),
   };
+}
+
+function knownRuns({ db }: Store, hostUuid: string): Promise<{ vmUuid: string; epoch: number }[]> {
+  return db
+    .selectFrom('runs')
+    .select(['vmUuid', (eb) => eb.fn.max('epoch').as('epoch')])
+    .where('hostUuid', '=', hostUuid)
+    .groupBy('vmUuid')
+    .orderBy('vmUuid')
+    .execute();
 }
 
 async function unusedWords(on: Queryable, hostUuid: string): Promise<number> {

@@ -1,6 +1,7 @@
-import { canonicalJson, type Secret } from '@fenceline/common';
+import type { Secret } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
+import { isSameOutlet } from '../fencing/powerOutletRules.js';
 import { powerSetupProblems } from '../fencing/powerSetupRules.js';
 import { fromJson } from '../store/store.js';
 
@@ -39,17 +40,12 @@ export function checkedLevels(
     });
   });
   for (const [l, devices] of read.entries()) {
-    const texts = devices.map(textOf);
     // safety: one outlet named twice would look like two feeds that are both off.
-    if (new Set(texts).size < texts.length)
+    if (devices.some((one, i) => devices.slice(i + 1).some((other) => isSameOutlet(one, other))))
       problems.push(`levels.${l}.devices: the same device stands there twice`);
   }
   if (problems.length > 0) throw new DomainError('BAD_INPUT', problems.join('; '));
   return read;
-}
-
-function textOf({ agent, parameters }: PowerDeviceConfig): string {
-  return canonicalJson([agent, parameters]);
 }
 
 function readDevice({ agent, parametersJson }: NewPowerDevice): {

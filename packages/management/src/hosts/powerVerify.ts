@@ -11,6 +11,7 @@ import type { HostPresence } from './contracts.js';
 import { reconnectMessage } from './connect/messages.js';
 import type { Host } from './host.js';
 import type { InventoryRepository } from './inventoryRepository.js';
+import { refuseIfSilent, watchBystanders } from './powerBystanders.js';
 import { drillLevel, limitOf } from './powerDrill.js';
 import type { HostRepository } from './repository.js';
 
@@ -95,6 +96,9 @@ async function levelsToTry(
   const found = levels.filter(({ level }) => only === undefined || level === only);
   if (found.length === 0)
     throw new DomainError('NOT_FOUND', `level: ${host.name} has no power level ${only}`);
+  // safety: also of devices that were stored before: the trial itself would cut the other host.
+  const configs = found.map(({ devices }) => devices.map(({ config }) => config));
+  await inventory.refuseForeignOutlets(host.uuid, configs);
   const refused = found.flatMap(({ devices }) => devices.flatMap(setupProblems));
   if (refused.length > 0)
     throw new DomainError('REFUSED', `set the power device anew: ${refused.join('; ')}`);
@@ -105,8 +109,12 @@ async function verifyLevel(deps: PowerVerifyDeps, host: Host, level: PowerLevel)
   const { inventory, events, clock } = deps;
   const hostUuid = host.uuid;
   const facts = { level: level.level, devices: level.devices.length };
+  const fellSilent = await watchBystanders(deps, host);
   try {
-    await drillLevel(deps, host, level);
+    await drillLevel(deps, host, level).then(
+      () => refuseIfSilent(fellSilent(), `${host.name} is switched`),
+      (thrown: unknown) => refuseIfSilent(fellSilent(), messageOf(thrown), thrown),
+    );
     const verifiedAt = isoNow(clock);
     await inventory.setVerified(
       level.devices.map(({ uuid }) => uuid),

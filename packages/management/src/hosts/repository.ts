@@ -177,7 +177,7 @@ class StoredHosts implements HostRepository {
 
 function statusEvent(host: Host, facts: { from: HostStatus; to: HostStatus; reason: string }) {
   return {
-    kind: 'host.status',
+    kind: 'host.status' as const,
     severity: facts.to === 'Disconnected' ? ('warning' as const) : ('info' as const),
     hostUuid: host.uuid,
     text: `host ${host.name}: ${facts.from} → ${facts.to} (${facts.reason})`,
@@ -188,7 +188,7 @@ function statusEvent(host: Host, facts: { from: HostStatus; to: HostStatus; reas
 function livenessEvent(host: Host, to: Host['liveness'], reason: string) {
   const severity = to === 'online' || to === 'late' ? ('info' as const) : ('warning' as const);
   return {
-    kind: 'host.liveness',
+    kind: 'host.liveness' as const,
     severity,
     hostUuid: host.uuid,
     text: `host ${host.name}: ${host.liveness} → ${to} (${reason})`,

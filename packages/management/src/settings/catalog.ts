@@ -1,3 +1,4 @@
+import { nearNames } from '@fenceline/common';
 import { getMetadataStorage } from 'class-validator';
 import { Settings } from './settings.js';
 
@@ -30,35 +31,28 @@ export function settingSpec(name: string): SettingSpec | undefined {
   return byName.get(name);
 }
 
-/** The setting that was probably meant. */
-export function nearestSetting(name: string): string {
-  const asked = name.toLowerCase();
-  const ranked = settingCatalog
-    .map((spec) => ({ name: spec.name, far: distance(asked, spec.name) }))
-    .sort((a, b) => a.far - b.far);
-  return ranked[0]?.name ?? '';
+/** The settings that were probably meant, the nearest first. */
+export function nearSettings(name: string): string[] {
+  return nearNames(
+    name,
+    settingCatalog.map((spec) => spec.name),
+  );
 }
 
-function distance(asked: string, name: string): number {
-  const full = name.toLowerCase();
-  const last = full.slice(full.lastIndexOf('.') + 1);
-  const askedLast = asked.slice(asked.lastIndexOf('.') + 1);
-  // Whoever knows the last word only, or misspells a section, means this one.
-  return Math.min(edits(asked, full), edits(askedLast, last) + 1);
-}
-
-/** Levenshtein distance. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (const [i, letter] of a.split('').entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j += 1) {
-      const replaced = (row[j] ?? 0) + (letter === b[j] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
+/** Why `value` can't be one of this setting, told by how one is written; undefined: nothing is. */
+export function valueProblem(spec: SettingSpec, value: unknown): string | undefined {
+  const { name, default: normal, min, max, allowed } = spec;
+  if (Array.isArray(normal)) {
+    if (Array.isArray(value)) return undefined;
+    return `${name}: must be a list, written as ${JSON.stringify(normal.slice(0, 1))}`;
   }
-  return row[b.length] ?? 0;
+  if (allowed !== undefined)
+    return allowed.includes(value) ? undefined : `${name}: must be one of ${allowed.join(', ')}`;
+  if (typeof normal === 'boolean')
+    return typeof value === 'boolean' ? undefined : `${name}: must be true or false`;
+  if (typeof normal !== 'number' || min === undefined || max === undefined) return undefined;
+  const fits = Number.isInteger(value) && Number(value) >= min && Number(value) <= max;
+  return fits ? undefined : `${name}: must be a whole number from ${min} to ${max}`;
 }
 
 function specsOf(section: object, path: string): SettingSpec[] {

@@ -3,7 +3,7 @@ import { recordingLogger, VirtualClock } from '@fenceline/common/testing';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openMemoryStore } from '../store/adapters/sqlite.js';
 import type { Store } from '../store/store.js';
-import { nearestSetting, settingCatalog } from './catalog.js';
+import { nearSettings, settingCatalog } from './catalog.js';
 import { Settings, settingsProblems } from './settings.js';
 import { makeSettingsService } from './settingsService.js';
 
@@ -132,7 +132,9 @@ test('F16, F23: what makes every fence impossible is told with both settings and
   const settings = new Settings();
   Object.assign(settings.ha.preFence, { killGraceMs: 60_000, sshTimeoutSec: 1 });
   expect(settingsProblems(settings)).toEqual([
-    expect.stringMatching(/killGraceMs \(60000 ms\) must leave at least 1000 ms of .*sshTimeoutSec/),
+    expect.stringMatching(
+      /killGraceMs \(60000 ms\) must leave at least 1000 ms of .*sshTimeoutSec/,
+    ),
     expect.stringMatching(/connectTimeoutMs \(3500 ms\) must be at least 500 ms less than .*ssh/),
   ]);
 });
@@ -186,11 +188,30 @@ test.each([
   ['ha.prefence.mode', 'ha.preFence.mode'],
   ['host.allowEmulated', 'host.allowEmulation'],
 ])('%s: did you mean %s?', async (typed, meant) => {
-  expect(nearestSetting(typed)).toBe(meant);
+  expect(nearSettings(typed)[0]).toBe(meant);
   await expect((await service()).show(typed)).rejects.toMatchObject({
     code: 'NOT_FOUND',
     facts: { nearest: meant },
   });
+});
+
+test('a setting that is like none: no guess, but where to look', async () => {
+  await expect((await service()).show('nope')).rejects.toThrow(
+    /^there is no setting nope; see: fenceline settings get$/,
+  );
+});
+
+test.each<[string, unknown, string]>([
+  ['ha.preFence.channels', 'peer', 'must be a list, written as ["peer"]'],
+  ['ha.restart.backoffMin', 3, 'must be a list, written as [0]'],
+  ['ha.detect.silentAfterMs', 'abc', 'must be a whole number from 300 to 600000'],
+  ['ha.detect.silentAfterMs', 299, 'must be a whole number from 300 to 600000'],
+  ['ha.detect.silentAfterMs', 300.5, 'must be a whole number from 300 to 600000'],
+  ['host.allowEmulation', 'yes', 'must be true or false'],
+  ['ha.mode', 'of', 'must be one of active, detect-only, disarmed'],
+])('%s = %j: one sentence, how it is written', async (name, value, said) => {
+  const put = (await service()).put({ name, value, actor });
+  await expect(put).rejects.toMatchObject({ code: 'BAD_INPUT', message: `${name}: ${said}` });
 });
 
 test('unit and range come from the class, so that they are what is checked', () => {

@@ -1,10 +1,16 @@
-import { isoNow, makeKeyedQueue, type Clock, type Logger } from '@fenceline/common';
+import { didYouMean, isoNow, makeKeyedQueue, type Clock, type Logger } from '@fenceline/common';
 import { DomainError, parseBody, type SettingView } from '@fenceline/protocol';
 import type { Actor } from '../api/services.js';
 import { writeAudit } from '../access/audit.js';
 import type { SettingsTable } from '../store/schema.js';
 import { fromJson, type Queryable, type Store } from '../store/store.js';
-import { nearestSetting, settingCatalog, settingSpec, type SettingSpec } from './catalog.js';
+import {
+  nearSettings,
+  settingCatalog,
+  settingSpec,
+  valueProblem,
+  type SettingSpec,
+} from './catalog.js';
 import {
   CLUSTER_SETTINGS,
   HA_MODES,
@@ -37,11 +43,11 @@ export const WHOLE_SITE = '';
 export interface SettingsService extends SettingsSource {
   /** All of the site; of a cluster those that it may have for itself. */
   list(cluster?: ClusterRef): Promise<SettingView[]>;
-  /** @throws DomainError NOT_FOUND with the nearest name. */
+  /** @throws DomainError NOT_FOUND with near names. */
   show(name: string, cluster?: ClusterRef): Promise<SettingView>;
   /**
    * Changes one setting, durably and with an audit row; in force with the next use.
-   * @throws DomainError NOT_FOUND (with the nearest name), BAD_INPUT (type, range, relation, or a
+   * @throws DomainError NOT_FOUND (with near names), BAD_INPUT (type, range, relation, or a
    *   setting that no cluster has for itself), REFUSED (`ha.mode`, less careful than the
    *   configuration).
    */
@@ -63,9 +69,12 @@ export async function makeSettingsService(deps: SettingsDeps): Promise<SettingsS
   let inForce = inForceOf(deps, await storedRows(store.db));
 
   const put = async (change: SettingChange): Promise<SettingView> => {
-    const { name } = specOf(change.name);
+    const spec = specOf(change.name);
+    const { name } = spec;
     const { cluster } = change;
     refuseForCluster(name, cluster);
+    const problem = change.value === null ? undefined : valueProblem(spec, change.value);
+    if (problem !== undefined) throw new DomainError('BAD_INPUT', problem);
     refuseOutranked(deps, change);
     const of = cluster?.uuid ?? WHOLE_SITE;
     const rows = (await storedRows(store.db)).filter((row) => !isRow(row, name, of));
@@ -143,9 +152,10 @@ function isRow(row: SettingsTable, name: string, clusterUuid: string): boolean {
 function specOf(name: string): SettingSpec {
   const spec = settingSpec(name);
   if (spec !== undefined) return spec;
-  const nearest = nearestSetting(name);
-  throw new DomainError('NOT_FOUND', `there is no setting ${name}; did you mean ${nearest}?`, {
-    nearest,
+  const near = nearSettings(name);
+  const hint = near.length === 0 ? '; see: fenceline settings get' : didYouMean(near);
+  throw new DomainError('NOT_FOUND', `there is no setting ${name}${hint}`, {
+    nearest: near[0] ?? null,
   });
 }
 
@@ -161,7 +171,7 @@ function withOverrides(deps: SettingsDeps, rows: readonly SettingsTable[]): Sett
       deps.log.warn('a stored setting is not known to this version, ignored', { name: row.name });
     else setAt(tree, row.name.split('.'), fromJson<unknown>(row.valueJson));
   }
-  const settings = parseSettings(tree);
+  const settings = parseBody(Settings, tree);
   settings.ha.mode = moreCareful(deps.base.ha.mode, settings.ha.mode);
   const problems = settingsProblems(settings);
   if (problems.length > 0) throw new DomainError('BAD_INPUT', problems.join('; '));
@@ -185,15 +195,6 @@ function refuseOutranked({ base }: SettingsDeps, { name, value }: SettingChange)
     `ha.mode: the server's own configuration says ${own}, and the more careful of the two holds; ` +
       'change it there and restart the server',
   );
-}
-
-function parseSettings(tree: object): Settings {
-  try {
-    return parseBody(Settings, tree);
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
-    throw new DomainError('BAD_INPUT', error.message.replace(/^invalid \w+: /, ''));
-  }
 }
 
 /** What a view of settings is made of. */

@@ -1,11 +1,12 @@
 import { isoNow, type Clock, type Logger } from '@fenceline/common';
+import type { EventKind } from '@fenceline/protocol';
 import type { EventsTable, Severity } from '../store/schema.js';
 import type { Queryable, Store } from '../store/store.js';
 
 /** Something that happened, for people, programs and the timeline. */
 export interface NewEvent {
-  /** Stable, dotted: `host.suspect`, `ha.fence.proof`, `vm.seenRunning`. */
-  kind: string;
+  /** Stable, dotted. */
+  kind: EventKind;
   severity?: Severity;
   hostUuid?: string | undefined;
   vmUuid?: string | undefined;

@@ -216,6 +216,15 @@ describe('what is wrong is told as problem details', () => {
       'powerDevice.parameters: ',
     ],
     [
+      'a private key that is none',
+      'PUT',
+      '/v1/hosts/h1/login',
+      { kind: 'privateKey', secret: 'x' },
+      400,
+      'BAD_INPUT',
+      'secret: is no private key',
+    ],
+    [
       'an unknown setting',
       'PUT',
       '/v1/settings/ha.prefence.sshTimeout',

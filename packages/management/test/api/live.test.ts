@@ -30,15 +30,15 @@ describe('events as a stream', () => {
   }
 
   test('from an id on: what was stored, then what happens, each once and in order', async () => {
-    for (const n of [1, 2, 3]) await api.events.record({ kind: 'test.event', text: `${n}` });
+    for (const n of [1, 2, 3]) await api.events.record({ kind: 'vm.stopped', text: `${n}` });
     const seen = take(6, 1);
-    for (const n of [4, 5, 6, 7]) await api.events.record({ kind: 'test.event', text: `${n}` });
+    for (const n of [4, 5, 6, 7]) await api.events.record({ kind: 'vm.stopped', text: `${n}` });
     expect(await seen).toEqual(['2', '3', '4', '5', '6', '7']);
   });
 
   test('a server that stops ends its streams', async () => {
     const asked = requestOf(apiStreams.followEvents, { follow: true, after: 0 });
-    await api.events.record({ kind: 'test.event', text: 'first' });
+    await api.events.record({ kind: 'vm.stopped', text: 'first' });
     const stop = new AbortController();
     const items = api.as('viewer').open(asked, { connectTimeoutMs: 5_000, signal: stop.signal });
     const texts: unknown[] = [];
@@ -52,7 +52,7 @@ describe('events as a stream', () => {
   test('more events than one reading takes arrive all', async () => {
     const rows = Array.from({ length: 1_203 }, (_, i) => ({
       at: '2026-01-01T00:00:00.000Z',
-      kind: 'test.event',
+      kind: 'vm.stopped',
       severity: 'info' as const,
       hostUuid: null,
       vmUuid: null,
@@ -81,8 +81,51 @@ describe('lists go on where the page before ended', () => {
     expect(names).toEqual(['h1', 'h2', 'h3']);
   });
 
+  test('a kind of event that there is not is an error with near ones, no empty list', async () => {
+    const said = async (kind: string) =>
+      readAnswer(
+        apiRoutes.listEvents,
+        await api.as('viewer').send(requestOf(apiRoutes.listEvents, { kind }), OPTIONS),
+      );
+    await expect(said('ha.fense')).rejects.toThrow(
+      'kind: there is no such kind of event; did you mean ha.fence?',
+    );
+    await expect(said('zzz')).rejects.toThrow('they begin with fence, ha, host, ');
+    for (const kind of ['ha', 'ha.task', 'host.powerSet']) await said(kind);
+  });
+
+  test('power-set answers with the host as host show does, who can fence it included', async () => {
+    const asked = { host: 'h1', levels: [] };
+    const raw = await api.as('admin').send(requestOf(apiRoutes.setHostPower, asked), OPTIONS);
+    const set = readAnswer(apiRoutes.setHostPower, raw);
+    const show = requestOf(apiRoutes.showHost, { host: 'h1' });
+    expect(set).toEqual(readAnswer(apiRoutes.showHost, await api.as('viewer').send(show, OPTIONS)));
+    expect(set.canBeFencedBy).not.toEqual([]);
+  });
+
+  test('F34: no hook works, as far as is known, on a host whose agent is not connected', async () => {
+    const hooks = async (change: object) => {
+      await api.store.db.updateTable('hosts').set(change).where('name', '=', 'h1').execute();
+      const ask = { ...OPTIONS };
+      const viewer = api.as('viewer');
+      const shown = await viewer.send(requestOf(apiRoutes.showHost, { host: 'h1' }), ask);
+      const ready = readAnswer(
+        apiRoutes.readiness,
+        await viewer.send(requestOf(apiRoutes.readiness, {}), ask),
+      );
+      return [
+        readAnswer(apiRoutes.showHost, shown).hookWorking,
+        ready.hosts.find(({ name }) => name === 'h1')?.hookWorking,
+      ];
+    };
+    expect(await hooks({ hookWorking: 1 })).toEqual([true, true]);
+    expect(await hooks({ status: 'Disconnected' })).toEqual([null, null]);
+    expect(await hooks({ status: 'Connected', liveness: 'suspect' })).toEqual([null, null]);
+    expect(await hooks({ liveness: 'online', hookWorking: 0 })).toEqual([false, false]);
+  });
+
   test('events newest first, and with after oldest first', async () => {
-    for (const n of [1, 2, 3, 4, 5]) await api.events.record({ kind: 'test.event', text: `${n}` });
+    for (const n of [1, 2, 3, 4, 5]) await api.events.record({ kind: 'vm.stopped', text: `${n}` });
     const read = async (query: object): Promise<[string[], string | undefined]> => {
       const asked = requestOf(apiRoutes.listEvents, query);
       const raw = await api.as('viewer').send(asked, OPTIONS);
@@ -95,7 +138,7 @@ describe('lists go on where the page before ended', () => {
     const [oldest, next] = await read({ limit: 2, after: 1 });
     expect(oldest).toEqual(['2', '3']);
     expect(await read({ limit: 2, after: 1, cursor: next })).toEqual([['4', '5'], undefined]);
-    expect((await read({ kind: 'test', severity: 'info' }))[0]).toHaveLength(5);
+    expect((await read({ kind: 'vm', severity: 'info' }))[0]).toHaveLength(5);
     expect((await read({ severity: 'warning' }))[0]).toEqual([]);
   });
 });

@@ -95,7 +95,10 @@ export class HostView {
   @IsInt() @Min(0) reconnectsEnded = required<number>();
   /** Why the last connect or reconnect failed; null if it did not. */
   @Nullable() @Text() connectFailure: string | null = null;
-  /** libvirt there refuses starts by hand of protected VMs; null: it was never told. */
+  /**
+   * libvirt there refuses starts by hand of protected VMs; null: not known, as its agent was never
+   * heard of it or is not connected.
+   */
   @Nullable() @IsBoolean() hookWorking: boolean | null = null;
   /** Why it does not; empty if it does. */
   @Text(512) hookWhy = '';
@@ -140,18 +143,26 @@ export class HostReasonRequest extends HostRequest {
 
 const PARAMETER = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
-function areParameters(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+const MAX_PARAMETERS = 64;
+
+/** What is wrong with the parameters of a device; empty: nothing. Names them, never a value (F28). */
+function parameterProblems(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return ['must map names of parameters to texts'];
   const entries = Object.entries(value);
-  return (
-    entries.length <= 64 &&
-    entries.every(([name, text]) => PARAMETER.test(name) && isParameterText(text))
-  );
+  if (entries.length > MAX_PARAMETERS) return [`must be at most ${MAX_PARAMETERS}`];
+  return entries.flatMap(([name, text]) => {
+    // A password whose space after the colon is missing is a name, too.
+    if (!PARAMETER.test(name)) return ['a name has characters that are not allowed'];
+    if (typeof text !== 'string')
+      return [`${name} must be a text: quote its value, as in ${name}: "1"`];
+    return isOneLine(text) ? [] : [`${name} must be one line of at most 1024 characters`];
+  });
 }
 
 /** fence-agents read `name=value` lines: a line break in a value would be another parameter. */
-function isParameterText(text: unknown): boolean {
-  return typeof text === 'string' && text.length <= 1_024 && !/[\r\n\0]/.test(text);
+function isOneLine(text: string): boolean {
+  return text.length <= 1_024 && !/[\r\n\0]/.test(text);
 }
 
 export class NewPowerDeviceRequest {
@@ -161,8 +172,8 @@ export class NewPowerDeviceRequest {
   })
   agent = required<string>();
   /** Its parameters by name; secret: stored, never shown again. */
-  @rule('areParameters', '$property must map at most 64 parameter names to one-line texts', {
-    holds: areParameters,
+  @rule('areParameters', (value) => parameterProblems(value).join('; '), {
+    holds: (value) => parameterProblems(value).length === 0,
   })
   parameters = required<Record<string, string>>();
 }
@@ -223,10 +234,18 @@ export class RotateKeyRequest extends HostReasonRequest {
   @IsBoolean() force = false;
 }
 
+/** Text of a file that holds a private key: PEM, OpenSSH's form, or PuTTY's. */
+export function isPrivateKey(text: string): boolean {
+  return (
+    /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----\s[^]+\s-----END \1-----/.test(text) ||
+    /^PuTTY-User-Key-File-\d: [^]+\nPrivate-MAC: /.test(text)
+  );
+}
+
 /** How siblings log in to a host that has no entry for their keys; secret: stored, never shown. */
 export class SetLoginRequest extends HostReasonRequest {
   @IsIn(LOGIN_KINDS) kind = required<LoginKind>();
-  /** The password, or the private key as its file has it. */
+  /** The password, or the private key as its file has it (`isPrivateKey`). */
   @IsString() @MinLength(1) @MaxLength(16_384) secret = required<string>();
   /** Of the private key. */
   @Optional() @IsString() @MinLength(1) @MaxLength(1_024) passphrase?: string;

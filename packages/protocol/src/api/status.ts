@@ -51,7 +51,7 @@ export class HostReadinessView extends HostRefView {
   /** The first 16 of them, those with a fence line first. */
   @List(() => FencerView, 16) canBeFencedBy = required<FencerView[]>();
   @IsIn(POWER_READINESS) powerDevice = required<PowerReadiness>();
-  /** Its libvirt hook refuses starts by hand of protected VMs; null: it was never told. */
+  /** Its libvirt hook refuses starts by hand of protected VMs; null: not known. */
   @Nullable() @IsBoolean() hookWorking: boolean | null = null;
 }
 

@@ -54,3 +54,48 @@ export type PowerReadiness = (typeof POWER_READINESS)[number];
 /** Proofs that would work if a host vanished now (D19). */
 export const READY_PROOFS = ['peer', 'power'] as const;
 export type ReadyProof = (typeof READY_PROOFS)[number];
+
+/** Kinds of events, as they are stored and asked for. */
+export const EVENT_KINDS = [
+  'fence.line.back',
+  'fence.line.none',
+  'fence.tokens.none',
+  'ha.fence.asked',
+  'ha.fence.defect',
+  'ha.fence.proof',
+  'ha.placed',
+  'ha.start.sent',
+  'ha.task.abandoned',
+  'ha.task.calledOff',
+  'ha.task.cancelled',
+  'ha.task.done',
+  'ha.task.refused',
+  'ha.unreachable.single',
+  'host.added',
+  'host.confirmedDead',
+  'host.connectFailed',
+  'host.fenceKeyRotated',
+  'host.hookFailed',
+  'host.hookWorks',
+  'host.judged',
+  'host.liveness',
+  'host.powerNotProven',
+  'host.powerRefused',
+  'host.powerSet',
+  'host.powerVerified',
+  'host.removed',
+  'host.state',
+  'host.status',
+  'power.orderSettled',
+  'proofs.chainBroken',
+  'server.network',
+  'server.stalled',
+  'vm.adopted',
+  'vm.imported',
+  'vm.runsTwice',
+  'vm.seenRunning',
+  'vm.stateRestored',
+  'vm.stopTakenBack',
+  'vm.stopped',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];

@@ -1,6 +1,7 @@
 import { Secret, type CallContext, type Handlers } from '@fenceline/common';
 import {
   DomainError,
+  isPrivateKey,
   type AddHostRequest,
   type ConfirmDeadRequest,
   type ConfirmDeadView,
@@ -69,9 +70,11 @@ function accessHandlers(context: ApiContext): Pick<Handlers<typeof hostRoutes>, 
   const { hosts } = services;
   const change = changeHost(context);
   return {
-    setHostLogin: (request, call) =>
+    setHostLogin: async (request, call) => {
+      if (request.kind === 'privateKey' && !isPrivateKey(request.secret))
+        throw new DomainError('BAD_INPUT', 'secret: is no private key; give its whole file');
       // What is told of it is its kind (F28).
-      change('host.login.set', { request, call }, ({ uuid }) =>
+      return change('host.login.set', { request, call }, ({ uuid }) =>
         hosts.setLogin(uuid, {
           kind: request.kind,
           secret: new Secret(request.secret),
@@ -79,7 +82,8 @@ function accessHandlers(context: ApiContext): Pick<Handlers<typeof hostRoutes>, 
             ? {}
             : { passphrase: new Secret(request.passphrase) }),
         }),
-      ),
+      );
+    },
     removeHostLogin: (request, call) =>
       change('host.login.remove', { request, call }, ({ uuid }) => hosts.removeLogin(uuid)),
     rotateHostKey: async ({ host, reason, force }, { caller }) => {
@@ -155,10 +159,11 @@ async function addHost(
 
 /** The audit tells programs and their order, never a parameter (F28). */
 async function setPower(
-  { store, services, audit }: ApiContext,
+  context: ApiContext,
   { host, levels, reason }: SetHostPowerRequest,
   { caller }: CallContext,
 ): Promise<HostView> {
+  const { store, services, audit } = context;
   const { uuid, name } = await find(store.db, 'hosts', host);
   const told = levels.map(({ devices }) => devices.map(({ agent }) => agent).join(' + '));
   const entry = { actor: caller, action: 'host.power.set', target: uuid, reason };
@@ -168,7 +173,7 @@ async function setPower(
       levels.map(({ devices }) => devices.map(sealed)),
     ),
   );
-  return showHost(store.db, uuid);
+  return shown(context, uuid);
 }
 
 function sealed({ agent, parameters }: NewPowerDeviceRequest) {

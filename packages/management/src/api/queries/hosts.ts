@@ -9,6 +9,7 @@ import {
 } from '@fenceline/protocol';
 import type { ExpressionBuilder } from 'kysely';
 import { isVerified } from '../../fencing/powerTopology.js';
+import { isUnderSuspicion } from '../../hosts/liveness.js';
 import type { Database, HostsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';
 import type { HostFacts } from '../rules/protection.js';
@@ -112,11 +113,17 @@ function powerReadiness(levels: readonly PowerLevelView[]): PowerReadiness {
   return levels.some(({ verified }) => verified) ? 'verified' : 'unverified';
 }
 
-/** A flag of the store as the API tells it. */
+/**
+ * What the API tells of the stored flag: "works" only while the agent that would say otherwise is
+ * connected, as the hook may be gone since.
+ */
 export function hookWorking({
   hookWorking: flag,
-}: Pick<HostsTable, 'hookWorking'>): boolean | null {
-  return flag === null ? null : flag === 1;
+  status,
+  liveness,
+}: Pick<HostsTable, 'hookWorking' | 'status' | 'liveness'>): boolean | null {
+  if (flag !== 1) return flag === null ? null : false;
+  return status === 'Connected' && !isUnderSuspicion(liveness) ? true : null;
 }
 
 /** The power devices by host, without their parameters (F28). */

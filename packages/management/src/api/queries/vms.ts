@@ -122,7 +122,7 @@ async function vmViewer(on: Queryable, haOf: HaOf): Promise<(row: VmRow) => VmVi
     const host = row.hostUuid === null ? undefined : byUuid.get(row.hostUuid);
     const runs = doubled.get(row.uuid);
     const facts = {
-      ...{ level: row.level, hypervisor: row.hypervisor, host },
+      ...{ level: row.level, hypervisor: row.hypervisor, state: row.state, host },
       stoppedByPerson: row.stoppedByPerson === 1,
       writtenByUring: row.writtenByUring === 1,
       runsTwice: runs && runsText(runs),

@@ -116,6 +116,11 @@ test.each<[Partial<AlarmFacts>, string[], string]>([
     'nobody brings it back, and it may run',
   ],
   [
+    { vms: [vmWith({ protected: false, stoppedByPerson: true, state: 'Running' })] },
+    ['warning vm.stopUnfinished'],
+    'D9: somebody started it past Fenceline',
+  ],
+  [
     { policies: [policy('default', mode('detect-only'))], openTasks: [task] },
     ['critical task.waits', 'warning ha.mode'],
     'worst first',

@@ -169,8 +169,9 @@ function vmAlarms(vm: VmView): Alarm[] {
         ...of,
         kind: 'vm.stopUnfinished',
         text:
-          `${vm.name} is ${vm.state}, and a person's stop of it is not carried out: HA leaves it ` +
-          `alone until its host is seen; vm stop or vm start tells what is wished`,
+          `${vm.name} is ${vm.state}, but a person stopped it: that stop was not carried out, or ` +
+          'somebody started it past Fenceline. HA leaves it alone until its host is seen; vm stop ' +
+          'or vm start tells what is wished',
       },
     ];
   if (vm.protected || vm.level === 'none' || vm.stoppedByPerson) return [];

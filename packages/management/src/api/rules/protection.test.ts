@@ -65,6 +65,7 @@ describe('protected, or why not', () => {
     level: 'onHostFailure' as const,
     hypervisor: 'KVM',
     stoppedByPerson: false,
+    state: 'Running',
     writtenByUring: false,
     host: h1,
   };
@@ -72,7 +73,14 @@ describe('protected, or why not', () => {
   test.each([
     [vm, hosts, 'active', true, 'peer (while its SSH answers), power'],
     [{ ...vm, level: 'none' as const }, hosts, 'active', false, 'level is none'],
-    [{ ...vm, stoppedByPerson: true }, hosts, 'active', false, 'a person stopped it'],
+    [
+      { ...vm, stoppedByPerson: true },
+      ...([hosts, 'active', false, 'a person stopped it, but it is Running'] as const),
+    ],
+    [
+      { ...vm, stoppedByPerson: true, state: 'Stopped', host: undefined },
+      ...([hosts, 'active', false, 'a person stopped it'] as const),
+    ],
     [{ ...vm, writtenByUring: true }, hosts, 'active', false, 'written by io_uring'],
     [{ ...vm, runsTwice: 'run 1' }, hosts, 'active', false, 'two qemus may write'],
     [vm, hosts, 'disarmed', false, 'ha.mode is disarmed'],

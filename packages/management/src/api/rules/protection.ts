@@ -26,6 +26,8 @@ export interface VmFacts {
   level: HaLevel;
   hypervisor: string;
   stoppedByPerson: boolean;
+  /** As it is shown. */
+  state: string;
   /** A disk of it is written by io_uring: it became so after it was protected. */
   writtenByUring: boolean;
   /** Its open runs, named, where they are on more than one host. */
@@ -120,7 +122,7 @@ function protectionOf(
   // safety: two writers destroy its disks right now; no proof of tomorrow outweighs that.
   if (vm.runsTwice !== undefined) return no(`two qemus may write to its disks: ${vm.runsTwice}`);
   if (vm.level === 'none') return no('its level is none');
-  if (vm.stoppedByPerson) return no('a person stopped it');
+  if (vm.stoppedByPerson) return no(whyStopped(vm));
   if (ha.mode !== 'active') return no(`ha.mode is ${ha.mode}`);
   // F21a: no sibling could prove it dead, and a person should know before it matters.
   if (vm.writtenByUring)
@@ -137,6 +139,12 @@ function protectionOf(
   if (!judged.hasDestination) return no('no other host of its cluster could take it');
   const by = proofs.map((proof) => (proof === 'peer' ? 'peer (while its SSH answers)' : proof));
   return { protected: true, text: `if ${host.name} failed: ${by.join(', ')}`, proofs };
+}
+
+/** One that runs all the same is nobody's wish; an alarm tells more. */
+function whyStopped({ state }: VmFacts): string {
+  if (state === 'Stopped') return 'a person stopped it';
+  return `a person stopped it, but it is ${state}: HA leaves it alone until its host is seen`;
 }
 
 function whyNoHook({ name, hookWorking, hookWhy }: HostFacts): string {

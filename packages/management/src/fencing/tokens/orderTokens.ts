@@ -152,8 +152,8 @@ class Keeper implements OrderTokens {
 
   async #alarm({ uuid, name }: { uuid: string; name: string }): Promise<void> {
     const text = `no order token of host ${name} is left: no sibling can fence it until they are ${RENEWED}`;
-    const what = { kind: 'fence.tokens.none', severity: 'critical' as const, hostUuid: uuid, text };
-    await this.deps.events.record(what);
+    const kind = 'fence.tokens.none';
+    await this.deps.events.record({ kind, severity: 'critical', hostUuid: uuid, text });
   }
 
   /** Renews what was used up, and what a host has lost. */
