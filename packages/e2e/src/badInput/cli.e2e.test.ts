@@ -35,7 +35,7 @@ describe('exit codes and sentences of `fenceline`', () => {
     ['host add', { code: 2, says: ["missing required argument 'addresses'"] }],
     [
       'settings set ha.preFence.sshTimeoutSec 0',
-      { code: 2, says: ['ha.preFence.sshTimeoutSec', 'not be less than 1'] },
+      { code: 2, says: ['ha.preFence.sshTimeoutSec', 'a whole number from 1 to 300'] },
     ],
     [
       'settings set ha.preFense.mode required',
