@@ -7,16 +7,16 @@ import { peerChannel } from './fencing/channels/peer.js';
 import { powerChannel } from './fencing/channels/power.js';
 import { makePeerFencing } from './fencing/peerFencing.js';
 import { makeProveRebooted } from './fencing/rebooted.js';
-import { makePowerControl } from './fencing/powerControl.js';
-import { makePowerOrders } from './fencing/powerOrders.js';
-import { makePowerSettle } from './fencing/powerSettle.js';
-import type { PowerDevice } from './fencing/powerDevice.js';
+import { makePowerControl } from './fencing/power/powerControl.js';
+import { makePowerOrders } from './fencing/power/powerOrders.js';
+import { makePowerSettle } from './fencing/power/powerSettle.js';
+import type { PowerDevice } from './fencing/power/powerDevice.js';
 import {
   makeFencingReadiness,
   readinessExtensions,
   type FencingReadiness,
 } from './fencing/readiness.js';
-import { dropRefusedPower } from './fencing/refusedPower.js';
+import { dropRefusedPower } from './fencing/power/refusedPower.js';
 import type { StorageRecords } from './fencing/storageRecords.js';
 import { makeDispatch } from './ha/dispatch.js';
 import { makeHolds } from './ha/holds.js';

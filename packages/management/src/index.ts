@@ -6,7 +6,7 @@ export { ensureDefaultCluster } from './cluster/clusters.js';
 export { registerNode } from './cluster/node.js';
 export { composeCore, type CoreOptions, type CorePorts, type ManagementCore } from './core.js';
 export type { ProofChannel, ProofRequest } from './fencing/channels/channel.js';
-export type { PowerDevice } from './fencing/powerDevice.js';
+export type { PowerDevice } from './fencing/power/powerDevice.js';
 export type { StorageRecord, StorageRecords } from './fencing/storageRecords.js';
 export { proofByPeer } from './fencing/proofs/byPeer.js';
 export type { StepMark } from './ha/tasks/tasks.js';

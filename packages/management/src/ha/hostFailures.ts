@@ -1,6 +1,6 @@
 import { messageOf, type Logger } from '@fenceline/common';
 import { PRIORITIES } from '@fenceline/protocol';
-import type { PowerControl } from '../fencing/powerControl.js';
+import type { PowerControl } from '../fencing/power/powerControl.js';
 import type { HostFencingMarks, HostJudgement } from '../hosts/contracts.js';
 import type { Store } from '../store/store.js';
 import type { OldBoots } from '../vms/oldBoots.js';

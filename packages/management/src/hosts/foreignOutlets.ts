@@ -1,7 +1,7 @@
 import { DomainError } from '@fenceline/protocol';
-import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
-import { isSameOutlet } from '../fencing/powerOutletRules.js';
-import { powerLevelsOf } from '../fencing/powerTopology.js';
+import type { PowerDeviceConfig } from '../fencing/power/powerDevice.js';
+import { isSameOutlet } from '../fencing/power/powerOutletRules.js';
+import { powerLevelsOf } from '../fencing/power/powerTopology.js';
 import type { Queryable } from '../store/store.js';
 import type { LoginVault } from './hostLogins.js';
 

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Random } from '@fenceline/common';
 import type { DomainError } from '@fenceline/protocol';
-import type { PowerDevice } from '../fencing/powerDevice.js';
+import type { PowerDevice } from '../fencing/power/powerDevice.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { Store } from '../store/store.js';

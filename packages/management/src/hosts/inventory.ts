@@ -9,7 +9,7 @@ import { connectMessage, reconnectMessage } from './connect/messages.js';
 import type { Host } from './host.js';
 import type { HostLogins, NewHostLogin } from './hostLogins.js';
 import type { RotateKey } from './keyRotation.js';
-import type { PowerLevel } from '../fencing/powerTopology.js';
+import type { PowerLevel } from '../fencing/power/powerTopology.js';
 import { checkedDevice, checkedLevels, type NewPowerDevice } from './newPower.js';
 import type { InventoryRepository } from './inventoryRepository.js';
 import type { VerifyPower } from './powerVerify.js';

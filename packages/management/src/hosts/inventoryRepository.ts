@@ -1,7 +1,7 @@
 import { Secret, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
-import { powerLevelsOf, type PowerLevel } from '../fencing/powerTopology.js';
+import type { PowerDeviceConfig } from '../fencing/power/powerDevice.js';
+import { powerLevelsOf, type PowerLevel } from '../fencing/power/powerTopology.js';
 import type { ClustersTable } from '../store/schema.js';
 import type { Queryable, Store } from '../store/store.js';
 import { refuseForeignOutlets } from './foreignOutlets.js';

@@ -1,8 +1,8 @@
 import type { Secret } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import type { PowerDeviceConfig } from '../fencing/powerDevice.js';
-import { isSameOutlet } from '../fencing/powerOutletRules.js';
-import { powerSetupProblems } from '../fencing/powerSetupRules.js';
+import type { PowerDeviceConfig } from '../fencing/power/powerDevice.js';
+import { isSameOutlet } from '../fencing/power/powerOutletRules.js';
+import { powerSetupProblems } from '../fencing/power/powerSetupRules.js';
 import { fromJson } from '../store/store.js';
 
 /** A power device as a person gives it. */

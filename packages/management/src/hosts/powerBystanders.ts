@@ -1,4 +1,4 @@
-import type { Clock } from '@fenceline/common';
+import { messageOf, type Clock } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
 import type { SettingsSource } from '../settings/settings.js';
 import type { HostPresence } from './contracts.js';
@@ -38,15 +38,14 @@ export async function watchBystanders(
 /**
  * safety: a device that cuts a second host proves nothing worth having: each fence would take that
  * one, too. A host that went down by chance in that moment makes it wait for a second trial.
- * @param seen what the drill saw, and, if it did not pass, what it threw.
- * @throws DomainError REFUSED naming the hosts; else `thrown`, if there is one.
+ * @param seen what the drill saw, or what it threw.
+ * @throws DomainError naming the hosts: REFUSED, or the code of what was thrown.
  */
-export function refuseIfSilent(silent: readonly string[], seen: string, thrown?: unknown): void {
-  if (silent.length > 0)
-    throw new DomainError(
-      thrown instanceof DomainError ? thrown.code : 'REFUSED',
-      `${seen}; but ${silent.join(', ')} fell silent in that moment: look whether the device ` +
-        `feeds ${silent.length === 1 ? 'that host' : 'those hosts'}`,
-    );
-  if (thrown !== undefined) throw thrown;
+export function refuseIfSilent(silent: readonly string[], seen: unknown): void {
+  if (silent.length === 0) return;
+  throw new DomainError(
+    seen instanceof DomainError ? seen.code : 'REFUSED',
+    `${messageOf(seen)}; but ${silent.join(', ')} fell silent in that moment: look whether the ` +
+      `device feeds ${silent.length === 1 ? 'that host' : 'those hosts'}`,
+  );
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, sleep } from '@fenceline/common';
-import type { PowerDevice, PowerDeviceConfig, PowerState } from '../fencing/powerDevice.js';
+import type { PowerDevice, PowerDeviceConfig, PowerState } from '../fencing/power/powerDevice.js';
 
 import { makeRig, type HostsRig } from './testing/rig.js';
 import { hostUuid } from './testing/world.js';

@@ -1,7 +1,7 @@
 import { sleep, type Clock } from '@fenceline/common';
 import { agentRoutes, DomainError } from '@fenceline/protocol';
-import type { PowerDevice, PowerState } from '../fencing/powerDevice.js';
-import type { PowerLevel, StoredPowerDevice } from '../fencing/powerTopology.js';
+import type { PowerDevice, PowerState } from '../fencing/power/powerDevice.js';
+import type { PowerLevel, StoredPowerDevice } from '../fencing/power/powerTopology.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { AgentGateway } from './agentGateway.js';
 import { agentOf, type Host } from './host.js';

@@ -1,7 +1,7 @@
 import { isoNow, makeSingleFlight, messageOf, withLimit, type Clock } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import type { PowerDevice, PowerState } from '../fencing/powerDevice.js';
-import { setupProblems, type PowerLevel } from '../fencing/powerTopology.js';
+import type { PowerDevice, PowerState } from '../fencing/power/powerDevice.js';
+import { setupProblems, type PowerLevel } from '../fencing/power/powerTopology.js';
 import type { MessageBus } from '../messages/bus.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { HostState } from '../store/schema.js';
@@ -111,10 +111,11 @@ async function verifyLevel(deps: PowerVerifyDeps, host: Host, level: PowerLevel)
   const facts = { level: level.level, devices: level.devices.length };
   const fellSilent = await watchBystanders(deps, host);
   try {
-    await drillLevel(deps, host, level).then(
-      () => refuseIfSilent(fellSilent(), `${host.name} is switched`),
-      (thrown: unknown) => refuseIfSilent(fellSilent(), messageOf(thrown), thrown),
-    );
+    await drillLevel(deps, host, level).catch((thrown: unknown) => {
+      refuseIfSilent(fellSilent(), thrown);
+      throw thrown;
+    });
+    refuseIfSilent(fellSilent(), `${host.name} is switched`);
     const verifiedAt = isoNow(clock);
     await inventory.setVerified(
       level.devices.map(({ uuid }) => uuid),

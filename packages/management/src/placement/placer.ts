@@ -1,5 +1,5 @@
 import { isoNow, type Clock } from '@fenceline/common';
-import type { PowerControl } from '../fencing/powerControl.js';
+import type { PowerControl } from '../fencing/power/powerControl.js';
 import type { HostDirectory, HostPresence } from '../hosts/contracts.js';
 import type { SettingsSource } from '../settings/settings.js';
 import type { Store } from '../store/store.js';

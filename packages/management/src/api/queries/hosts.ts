@@ -8,7 +8,7 @@ import {
   type PowerReadiness,
 } from '@fenceline/protocol';
 import type { ExpressionBuilder } from 'kysely';
-import { isVerified } from '../../fencing/powerTopology.js';
+import { isVerified } from '../../fencing/power/powerTopology.js';
 import { isUnderSuspicion } from '../../hosts/liveness.js';
 import type { Database, HostsTable } from '../../store/schema.js';
 import { fromJson, type Queryable } from '../../store/store.js';

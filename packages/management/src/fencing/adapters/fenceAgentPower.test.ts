@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makeLogger, type LogLine } from '@fenceline/common';
-import { PowerDeviceError, type PowerDevice } from '../powerDevice.js';
+import { PowerDeviceError, type PowerDevice } from '../power/powerDevice.js';
 import { fenceAgentPower } from './fenceAgentPower.js';
 
 const CANARY = 'canary-8d1f';

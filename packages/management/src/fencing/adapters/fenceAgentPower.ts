@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import type { Logger } from '@fenceline/common';
-import { PowerDeviceError, type PowerDevice, type PowerDeviceConfig } from '../powerDevice.js';
-import { powerSetupProblems } from '../powerSetupRules.js';
+import {
+  PowerDeviceError,
+  type PowerDevice,
+  type PowerDeviceConfig,
+} from '../power/powerDevice.js';
+import { powerSetupProblems } from '../power/powerSetupRules.js';
 import { powerInput, powerStateOf, type PowerAction } from './fenceAgentPowerRules.js';
 
 /** Enough for the words that count; what comes after is dropped. */

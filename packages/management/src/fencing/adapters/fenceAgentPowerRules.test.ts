@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { powerSetupProblems } from '../powerSetupRules.js';
+import { powerSetupProblems } from '../power/powerSetupRules.js';
 import { powerInput, powerStateOf } from './fenceAgentPowerRules.js';
 
 test.each([

@@ -1,5 +1,5 @@
-import type { PowerDeviceConfig, PowerState } from '../powerDevice.js';
-import { mayBePassed } from '../powerSetupRules.js';
+import type { PowerDeviceConfig, PowerState } from '../power/powerDevice.js';
+import { mayBePassed } from '../power/powerSetupRules.js';
 
 export type PowerAction = 'on' | 'off' | 'status';
 

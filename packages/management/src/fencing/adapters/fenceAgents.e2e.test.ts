@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { silentLogger } from '@fenceline/common';
-import type { PowerDeviceConfig } from '../powerDevice.js';
+import type { PowerDeviceConfig } from '../power/powerDevice.js';
 import { fenceAgentPower } from './fenceAgentPower.js';
 
 let dir = '';

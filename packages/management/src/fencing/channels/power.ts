@@ -3,7 +3,7 @@ import type { HostPresence } from '../../hosts/contracts.js';
 import type { SettingsSource } from '../../settings/settings.js';
 import { proofByPower } from '../proofs/byPower.js';
 import type { Run } from '../../vms/runs/run.js';
-import type { LevelReading, PowerControl } from '../powerControl.js';
+import type { LevelReading, PowerControl } from '../power/powerControl.js';
 import type { ChannelResult, ProofChannel, ProofRequest } from './channel.js';
 
 export interface PowerChannelDeps {

@@ -99,7 +99,8 @@ export function makeTasks(tools: TaskTools): Tasks {
     },
     endAttempt: (taskUuid, attempt, end) =>
       store.transaction((tx) => endAttempt(tx, clock, { taskUuid, attempt, end })),
-    endAtRest: (taskUuid, end) => store.transaction((tx) => endAtRest(tx, clock, { taskUuid, end })),
+    endAtRest: (taskUuid, end) =>
+      store.transaction((tx) => endAtRest(tx, clock, { taskUuid, end })),
     beginStep: (task, name) => beginStep(tools, task, name),
     hold: async (taskUuid, waitsFor) => {
       await update(taskUuid)

@@ -4,7 +4,7 @@ import {
   type PowerDevice,
   type PowerDeviceConfig,
   type PowerState,
-} from '../../fencing/powerDevice.js';
+} from '../../fencing/power/powerDevice.js';
 
 /** A power device with one outlet, and the bad habits of real ones. */
 export class FakePower implements PowerDevice {

@@ -1,5 +1,5 @@
 import { sealFor, Secret, type Clock } from '@fenceline/common';
-import type { PowerDevice } from '../../fencing/powerDevice.js';
+import type { PowerDevice } from '../../fencing/power/powerDevice.js';
 import type { ConnectExtensions } from '../connect/extensions.js';
 import type { HostJudgement, HostListener, HostVmList } from '../contracts.js';
 import { makeHostLogins, type LoginVault } from '../hostLogins.js';

@@ -1,5 +1,5 @@
 import { isoNow, type Clock, type Random } from '@fenceline/common';
-import type { Store } from '../store/store.js';
+import type { Store } from '../../store/store.js';
 
 /** Which device of which host an order is for. */
 export interface OrderTarget {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Secret } from '@fenceline/common';
-import { makeRig, plainVault } from '../hosts/testing/rig.js';
-import { hostUuid } from '../hosts/testing/world.js';
+import { makeRig, plainVault } from '../../hosts/testing/rig.js';
+import { hostUuid } from '../../hosts/testing/world.js';
 import { dropRefusedPower } from './refusedPower.js';
 
 test('powerOff: a stored device whose set-up is not allowed any more proves nothing, with an alarm', async () => {

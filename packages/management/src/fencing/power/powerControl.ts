@@ -1,8 +1,8 @@
 import { makeSingleFlight, sleep, type Clock, type Random } from '@fenceline/common';
 import { DomainError } from '@fenceline/protocol';
-import type { LoginVault } from '../hosts/hostLogins.js';
-import type { SettingsSource } from '../settings/settings.js';
-import type { Store } from '../store/store.js';
+import type { LoginVault } from '../../hosts/hostLogins.js';
+import type { SettingsSource } from '../../settings/settings.js';
+import type { Store } from '../../store/store.js';
 import { PowerDeviceError, type PowerDevice } from './powerDevice.js';
 import { makePowerOrders, type PowerOrders } from './powerOrders.js';
 import {
@@ -12,7 +12,7 @@ import {
   type PowerLevel,
   type StoredPowerDevice,
 } from './powerTopology.js';
-import type { DeviceReading, PowerReading } from './proofs/byPower.js';
+import type { DeviceReading, PowerReading } from '../proofs/byPower.js';
 
 /** Readings after "off" until one says off. */
 const MAX_READINGS = 10;

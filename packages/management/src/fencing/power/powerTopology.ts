@@ -1,6 +1,6 @@
-import type { LoginVault } from '../hosts/hostLogins.js';
-import type { Queryable } from '../store/store.js';
-import { fromJson } from '../store/store.js';
+import type { LoginVault } from '../../hosts/hostLogins.js';
+import type { Queryable } from '../../store/store.js';
+import { fromJson } from '../../store/store.js';
 import type { PowerDeviceConfig } from './powerDevice.js';
 import { powerSetupProblems } from './powerSetupRules.js';
 

@@ -5,11 +5,11 @@ import {
   type MonotonicMs,
   type Timer,
 } from '@fenceline/common';
-import type { HostPresence } from '../hosts/contracts.js';
-import type { LoginVault } from '../hosts/hostLogins.js';
-import type { SettingsSource } from '../settings/settings.js';
-import type { Store } from '../store/store.js';
-import type { Events } from '../telemetry/events.js';
+import type { HostPresence } from '../../hosts/contracts.js';
+import type { LoginVault } from '../../hosts/hostLogins.js';
+import type { SettingsSource } from '../../settings/settings.js';
+import type { Store } from '../../store/store.js';
+import type { Events } from '../../telemetry/events.js';
 import type { PowerControl } from './powerControl.js';
 import type { PowerDevice } from './powerDevice.js';
 import type { OpenOrder, PowerOrders } from './powerOrders.js';

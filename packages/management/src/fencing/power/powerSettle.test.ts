@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals';
 import { silentLogger } from '@fenceline/common';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import { hostUuid } from '../ha/testing/rows.js';
-import { plainVault } from '../hosts/testing/rig.js';
-import { Settings } from '../settings/settings.js';
-import { openMemoryStore } from '../store/adapters/sqlite.js';
-import { makeEvents } from '../telemetry/events.js';
+import { hostUuid } from '../../ha/testing/rows.js';
+import { plainVault } from '../../hosts/testing/rig.js';
+import { Settings } from '../../settings/settings.js';
+import { openMemoryStore } from '../../store/adapters/sqlite.js';
+import { makeEvents } from '../../telemetry/events.js';
 import type { PowerState } from './powerDevice.js';
 import { makePowerOrders } from './powerOrders.js';
 import { CALM_MS, makePowerSettle } from './powerSettle.js';

@@ -1,14 +1,14 @@
 import { expect, test } from '@jest/globals';
 import { sleep } from '@fenceline/common';
 import { seededRandom, VirtualClock } from '@fenceline/common/testing';
-import type { HostJudgement, HostPresence } from '../hosts/contracts.js';
-import { Settings } from '../settings/settings.js';
-import { openMemoryStore } from '../store/adapters/sqlite.js';
-import { vmOf } from '../vms/vm.js';
-import { hostUuid, vmRow } from '../ha/testing/rows.js';
-import { plainVault } from '../hosts/testing/rig.js';
-import type { ProofRequest } from './channels/channel.js';
-import { powerChannel } from './channels/power.js';
+import type { HostJudgement, HostPresence } from '../../hosts/contracts.js';
+import { Settings } from '../../settings/settings.js';
+import { openMemoryStore } from '../../store/adapters/sqlite.js';
+import { vmOf } from '../../vms/vm.js';
+import { hostUuid, vmRow } from '../../ha/testing/rows.js';
+import { plainVault } from '../../hosts/testing/rig.js';
+import type { ProofRequest } from '../channels/channel.js';
+import { powerChannel } from '../channels/power.js';
 import { makePowerControl } from './powerControl.js';
 import { PowerDeviceError, type PowerDevice, type PowerState } from './powerDevice.js';
 

@@ -1,7 +1,7 @@
 import { messageOf, type Logger } from '@fenceline/common';
-import type { LoginVault } from '../hosts/hostLogins.js';
-import type { Store } from '../store/store.js';
-import type { Events } from '../telemetry/events.js';
+import type { LoginVault } from '../../hosts/hostLogins.js';
+import type { Store } from '../../store/store.js';
+import type { Events } from '../../telemetry/events.js';
 import { powerLevelsOf, setupProblems } from './powerTopology.js';
 
 export interface RefusedPowerDeps {
