@@ -29,11 +29,13 @@ function look(): Promise<{ status: number; out: string }> {
 
 async function start(command: string[], options: { env?: Record<string, string>; cwd?: string }) {
   const [first = '', ...rest] = command;
-  const child = spawn(first, rest, { stdio: 'ignore', env: { PATH: '/bin:/usr/bin' }, ...options });
+  const env = { PATH: '/bin:/usr/bin' };
+  const child = spawn(first, rest, { stdio: 'ignore', detached: true, env, ...options });
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   await new Promise((resolve) => child.once('spawn', resolve));
   ending.push(() => {
-    child.kill('SIGKILL');
+    // A shell does not take its own child along: the whole group ends.
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     return gone;
   });
 }
